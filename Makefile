@@ -1,0 +1,41 @@
+# Two commands for everyone: make demo, make test. For developers: make check, make format, make lock.
+.PHONY: demo test check format lock
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+
+.venv/.ready: requirements.lock tools/bootstrap.lock tools/setup.sh training/pyproject.toml export/pyproject.toml \
+		sdk/pyproject.toml sdk/build_hook.py artifacts/mnist/manifest.json
+	@tools/setup.sh
+
+demo: .venv/.ready
+	@rm -rf runs/demo artifacts/demo
+	@$(BIN)/cvae-train --preset fast --out runs/demo
+	@$(BIN)/cvae-export runs/demo --out artifacts/demo
+	@echo
+	@echo "A picture of sampled digits, one row per digit: artifacts/demo/samples.png"
+	@echo "Try next, in .venv/bin/python:"
+	@echo "    from cvae_sdk import Sampler"
+	@echo "    sampler = Sampler(\"artifacts/demo\")"
+	@echo "    sampler.grid([3, 1, 4], n=8, seed=0).save(\"pi.png\")"
+
+test: .venv/.ready
+	@$(BIN)/python -m pytest
+
+check: .venv/.ready
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/basedpyright
+	@$(BIN)/lint-imports
+
+format: .venv/.ready
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+# Resolves for Python 3.11 to 3.13 and every platform; records versions and hashes, never where they came from.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
+		--no-emit-package cvae-sdk --no-emit-package cvae-training \
+		--group dev training/pyproject.toml export/pyproject.toml sdk/pyproject.toml -o requirements.lock
+	echo uv | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--custom-compile-command "make lock" - -o tools/bootstrap.lock

@@ -1,0 +1,162 @@
+"""From a run to an artifact: temporary folder, write, compare, hash, manifest last, rename.
+
+The folder appears whole or not at all, whatever stops the export.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from cvae_sdk import Manifest, Sampler
+from cvae_sdk.images import tile
+from cvae_sdk.latents import standard_normal_latents
+from cvae_sdk.manifest import MANIFEST_NAME, FileRecord, Format
+from cvae_sdk.sampler import GOLDEN_NAME
+from cvae_training import Run
+
+from cvae_export.card import model_card
+from cvae_export.clock import created
+from cvae_export.decoder import Decoder, build_decoder
+from cvae_export.errors import ExportError
+from cvae_export.form import Form
+from cvae_export.onnx import ONNX
+from cvae_export.parity import measure_parity
+from cvae_export.saved_model import SAVED_MODEL
+from cvae_export.saved_model_xla import SAVED_MODEL_XLA
+from cvae_export.stablehlo import STABLEHLO
+
+__all__ = ["FORMS", "export_run"]
+
+FORMS: Sequence[Form] = (STABLEHLO, SAVED_MODEL, SAVED_MODEL_XLA, ONNX)
+SAMPLES_NAME = "samples.png"
+CARD_NAME = "README.md"
+_GOLDEN_SEED = 1
+_GOLDENS_PER_CLASS = 2
+# What the images of a data set may be used under, which the weights inherit.
+_DATA_LICENCES = {"mnist-10k": "cc-by-sa-3.0"}
+
+
+def export_run(
+    run: Run,
+    out: Path,
+    *,
+    name: str | None = None,
+    forms: Sequence[Form] = FORMS,
+    on_form: Callable[[str, Format], None] = lambda name, form: None,
+) -> Manifest:
+    """Write every form of a run's decoder to the new folder `out`, compare each with JAX, and give the manifest.
+
+    `name` is the folder's own by default; `on_form` is told of each form that passed. Raises ExportError, or
+    ParityError for a form that differs; then nothing is left behind.
+    """
+    if os.path.lexists(out):
+        raise ExportError(f"{out} exists: choose another folder, or remove it first")
+    decoder = build_decoder(run)
+    try:
+        with _appearing_whole(out) as folder:
+            manifest = _fill(folder, run, decoder, name or out.resolve().name, forms, on_form)
+            _check_with_sdk(folder)
+    except OSError as error:
+        raise ExportError(f"cannot write {out}: {error.strerror or error}") from error
+    return manifest
+
+
+def _fill(
+    folder: Path,
+    run: Run,
+    decoder: Decoder,
+    name: str,
+    forms: Sequence[Form],
+    on_form: Callable[[str, Format], None],
+) -> Manifest:
+    formats: dict[str, Format] = {}
+    for form in forms:
+        written = form.write(decoder, folder / form.path)
+        parity = measure_parity(form.name, list(form.load(folder / form.path)), decoder)
+        formats[form.name] = Format(form.path, parity=parity, **vars(written))
+        on_form(form.name, formats[form.name])
+    reference = jax.jit(decoder.functions["decode"].call)
+    _write_goldens(folder / GOLDEN_NAME, decoder, reference)
+    _write_samples(folder / SAMPLES_NAME, decoder, reference)
+    values: dict[str, Any] = {
+        "name": name,
+        "version": 1,
+        "created": created().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "classes": decoder.classes,
+        "latent_dim": decoder.latent_dim,
+        "image_shape": decoder.image_shape,
+        "signatures": {name: function.signature for name, function in decoder.functions.items()},
+        "formats": formats,
+        "training": {
+            "data_set": run.config.data.data_set,
+            "images": run.images,
+            "config": run.config.to_dict(),
+            "metrics": run.metrics[-1],
+            "versions": run.versions,
+        },
+    }
+    licence = _DATA_LICENCES.get(run.config.data.data_set, "other")
+    (folder / CARD_NAME).write_text(model_card(Manifest(files={}, **values), licence), encoding="utf-8")
+    manifest = Manifest(files=dict(_hashed(folder)), **values)
+    (folder / MANIFEST_NAME).write_bytes(manifest.to_bytes())
+    return manifest
+
+
+def _write_goldens(path: Path, decoder: Decoder, reference: Callable[..., jax.Array]) -> None:
+    label = np.tile(np.arange(len(decoder.classes), dtype=np.int32), _GOLDENS_PER_CLASS)
+    z = standard_normal_latents(_GOLDEN_SEED, 0, len(label), decoder.latent_dim)
+    np.savez(path, z=z, label=label, image=np.asarray(reference(z, label)))
+
+
+def _write_samples(path: Path, decoder: Decoder, reference: Callable[..., jax.Array]) -> None:
+    label = np.repeat(np.arange(len(decoder.classes), dtype=np.int32), 10)
+    image = np.asarray(reference(standard_normal_latents(0, 0, len(label), decoder.latent_dim), label))
+    tile((image * 255 + 0.5).astype(np.uint8), columns=10, scale=2).save(path)
+
+
+def _hashed(folder: Path) -> Iterator[tuple[str, FileRecord]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            content = path.read_bytes()
+            yield (
+                path.relative_to(folder).as_posix(),
+                FileRecord(hashlib.sha256(content).hexdigest(), len(content)),
+            )
+
+
+def _check_with_sdk(folder: Path) -> None:
+    """The reader that users have must take what was written, and give its goldens."""
+    Sampler(folder).verify()
+
+
+@contextmanager
+def _appearing_whole(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out` that becomes `out` at the end, on disk before it is seen; or is removed."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        yield folder
+        folder.chmod(0o755)  # mkdtemp's own is for its user alone
+        for path in (*folder.rglob("*"), folder):
+            _sync(path)
+        if os.path.lexists(out):
+            raise ExportError(f"{out} was made by somebody else meanwhile: choose another folder")
+        folder.rename(out)
+        _sync(out.parent)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

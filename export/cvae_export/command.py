@@ -1,0 +1,96 @@
+"""The command cvae-export: a run folder in, an artifact folder out."""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+__all__ = ["build_parser", "main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run cvae-export and return its exit code: 0, or 2 after one line about what went wrong."""
+    options = build_parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        from cvae_sdk import CvaeError
+        from cvae_sdk.manifest import Format
+        from cvae_training import TrainingError, load_run
+    except KeyboardInterrupt:
+        return _interrupted(options.out)
+
+    def report(name: str, form: Format) -> None:
+        parity = form.parity
+        print(f"{name:16} max_abs_error {parity.max_abs_error:.1e} over {parity.cases} inputs", file=sys.stderr)
+
+    try:
+        if os.path.lexists(options.out):
+            raise CvaeError(f"{options.out} exists: choose another folder, or remove it first")
+        run = load_run(options.run)
+        with _quiet_native_libraries():  # after the checks, since TensorFlow takes seconds to import
+            from cvae_export.artifact import export_run
+
+        manifest = export_run(run, options.out, name=options.name, on_form=report)
+    except (CvaeError, TrainingError) as error:
+        print(f"cvae-export: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return _interrupted(options.out)
+    print(f"artifact {manifest.name} saved in {options.out}: {', '.join(manifest.formats)}")
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The arguments of cvae-export."""
+    parser = _OneLineParser(
+        prog="cvae-export",
+        description="Export a run's decoder as StableHLO, SavedModel (plain and by jax2tf) and ONNX. Each written form "
+        "is run and compared with the JAX model; the artifact's folder appears whole, or not at all.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run folder that cvae-train left")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the artifact folder to create; must not exist"
+    )
+    parser.add_argument("--name", metavar="NAME", help="the artifact's name [the folder's]")
+    return parser
+
+
+@contextmanager
+def _quiet_native_libraries() -> Iterator[None]:
+    """Keep TensorFlow's C++ side, which tells about its build whatever its log level, off the terminal.
+
+    What it said is shown after all when the import fails.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            said.seek(0)
+            os.write(terminal, said.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def _stop(*_: object) -> NoReturn:
+    sys.exit(128 + signal.SIGTERM)
+
+
+def _interrupted(out: Path) -> int:
+    print(f"cvae-export: interrupted; {out} was not made", file=sys.stderr)
+    return 128 + signal.SIGINT
