@@ -1,0 +1,69 @@
+"""The guards of the house: import contracts, and what a commit must not hold; each one shown to bite."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [Path(sys.executable).parent / "lint-imports", "--no-cache"]
+    paths = ":".join(str(folder / name) for name in ("training", "export", "sdk"))
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=folder, env={"PYTHONPATH": paths, "PATH": "/usr/bin"}
+    )
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A copy of the code, into which a fault can be planted."""
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for distribution in ("training", "export", "sdk"):
+        ignored = shutil.ignore_patterns("datasets", "artifacts", "__pycache__")
+        shutil.copytree(ROOT / distribution, tmp_path / distribution, ignore=ignored)
+    return tmp_path
+
+
+def test_the_import_contracts_hold(house: Path) -> None:
+    done = lint_imports(house)
+    assert done.returncode == 0, done.stdout
+    assert "0 broken" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "contract"),
+    [
+        ("sdk/cvae_sdk/images.py", "import jax", "The SDK needs numpy, onnxruntime and pillow"),
+        ("sdk/cvae_sdk/sampler.py", "import cvae_training.data", "The SDK needs numpy, onnxruntime and pillow"),
+        ("training/cvae_training/data.py", "import cvae_sdk.errors", "Training knows neither the SDK"),
+        ("training/cvae_training/train.py", "import tensorflow", "Training knows neither the SDK"),
+        ("training/cvae_training/train.py", "import orbax.checkpoint", "Only checkpoint.py knows Orbax"),
+        ("sdk/cvae_sdk/sampler.py", "import onnxruntime", "Only the ONNX backend knows ONNX Runtime in the SDK"),
+        ("export/cvae_export/parity.py", "import onnx", "Only onnx.py knows ONNX"),
+        ("export/cvae_export/parity.py", "import tensorflow", "Only the TensorFlow forms know TensorFlow"),
+    ],
+)
+def test_a_forbidden_import_breaks_its_contract(house: Path, file: str, line: str, contract: str) -> None:
+    path = house / file
+    path.write_text(path.read_text() + f"\n{line}\n")
+    done = lint_imports(house)
+    assert done.returncode != 0
+    assert re.search(rf"{re.escape(contract)}.*BROKEN", done.stdout)
+
+
+def test_no_lock_or_setting_names_an_address_to_download_from() -> None:
+    for name in ("requirements.lock", "tools/bootstrap.lock", "pyproject.toml", "Makefile", "tools/setup.sh"):
+        assert "://" not in (ROOT / name).read_text(), name
+
+
+def test_every_locked_package_has_hashes() -> None:
+    for name in ("requirements.lock", "tools/bootstrap.lock"):
+        text = (ROOT / name).read_text().replace("\\\n", " ")
+        packages = [line for line in text.splitlines() if "==" in line and not line.lstrip().startswith("#")]
+        assert packages
+        assert all("--hash=sha256:" in line for line in packages), name

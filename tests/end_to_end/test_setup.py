@@ -1,0 +1,62 @@
+"""tools/setup.sh tells what is missing in one line, and touches nothing then."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout without .venv, as far as setup looks before it downloads."""
+    folder = tmp_path / "checkout"
+    shutil.copytree(ROOT / "tools", folder / "tools")
+    return folder
+
+
+def python_that(folder: Path, answer: str) -> Path:
+    """A stand-in interpreter: a shell script."""
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\n{answer}\n")
+    path.chmod(0o755)
+    return path
+
+
+def setup(checkout: Path, python: Path) -> tuple[int, list[str]]:
+    done = subprocess.run(
+        ["/bin/sh", checkout / "tools" / "setup.sh"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHON": str(python)},
+    )
+    return done.returncode, done.stderr.splitlines()
+
+
+def test_an_old_python_is_told(checkout: Path, tmp_path: Path) -> None:
+    old = python_that(tmp_path, '[ "$1" = --version ] && echo Python 3.9.18 && exit 0; exit 1')
+    code, lines = setup(checkout, old)
+    assert code != 0
+    assert lines == [
+        "setup: needs Python 3.11, 3.12 or 3.13 (found: Python 3.9.18); name one with PYTHON=/path/to/python make ..."
+    ]
+    assert not (checkout / ".venv").exists()
+
+
+def test_a_python_that_is_not_there_is_told(checkout: Path, tmp_path: Path) -> None:
+    code, lines = setup(checkout, tmp_path / "nowhere")
+    assert code != 0
+    assert len(lines) == 1
+    assert lines[0].startswith("setup: needs Python 3.11, 3.12 or 3.13 (found: ")
+
+
+def test_a_python_without_pip_is_told(checkout: Path, tmp_path: Path) -> None:
+    code, lines = setup(checkout, python_that(tmp_path, '[ "$1" = -m ] && exit 1; exit 0'))
+    assert code != 0
+    assert len(lines) == 1
+    assert "has no pip: install it" in lines[0]
+    assert not (checkout / ".venv").exists()

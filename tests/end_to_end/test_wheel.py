@@ -1,0 +1,98 @@
+"""The SDK as an app's developer gets it: a wheel in an environment with nothing but its three dependencies."""
+
+import json
+import subprocess
+import sys
+import tarfile
+import textwrap
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+from cvae_sdk import Sampler
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: object, cwd: Path | None = None) -> str:
+    done = subprocess.run(list(map(str, arguments)), capture_output=True, text=True, check=False, cwd=cwd)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the SDK's source distribution, and the wheel that is built from that alone."""
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", folder, cwd=ROOT / "sdk")
+    (sdist,) = folder.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder / "source", filter="data")
+    (source,) = (folder / "source").iterdir()
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=source)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    (path,) = built.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of a new environment into which only the wheel was installed."""
+    folder = tmp_path_factory.mktemp("environment") / "venv"
+    uv = (sys.executable, "-m", "uv")
+    run(*uv, "venv", "--python", sys.executable, folder)
+    install = (*uv, "pip", "install", "--python", folder / "bin" / "python", "-c", ROOT / "requirements.lock", wheel)
+    # What `make` has downloaded is enough, unless its cache was cleaned.
+    if subprocess.run([*map(str, install), "--offline"], capture_output=True, check=False).returncode != 0:
+        run(*install)
+    return folder / "bin" / "python"
+
+
+def test_the_wheel_needs_numpy_onnxruntime_and_pillow_no_more(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith("/METADATA")]
+        metadata = Parser().parsestr(archive.read(name).decode())
+    assert [text.split(">")[0] for text in metadata.get_all("Requires-Dist", [])] == ["numpy", "onnxruntime", "pillow"]
+
+
+def test_the_wheel_holds_the_package_and_the_onnx_artifact_alone(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if ".dist-info/" not in name]
+    assert {name for name in names if not name.endswith(".py")} == {
+        "cvae_sdk/py.typed",
+        "cvae_sdk/artifacts/mnist/manifest.json",
+        "cvae_sdk/artifacts/mnist/golden.npz",
+        "cvae_sdk/artifacts/mnist/onnx/decoder.onnx",
+    }
+    assert all(name.startswith("cvae_sdk/") for name in names)
+    assert wheel.stat().st_size < 4 << 20
+
+
+def test_the_wheel_samples_where_no_jax_or_tensorflow_can_be_imported(python: Path, tmp_path: Path) -> None:
+    program = textwrap.dedent("""
+        import importlib.util, json
+        from cvae_sdk import Sampler
+        sampler = Sampler()
+        heavy = ["jax", "flax", "tensorflow", "torch", "onnx", "cvae_training", "cvae_export"]
+        print(json.dumps({
+            "images": sampler.sample([3, 1, 4, 1, 5], seed=9).ravel().tolist(),
+            "verified": sampler.verify().goldens,
+            "importable": [name for name in heavy if importlib.util.find_spec(name)],
+        }))
+    """)
+    answer = json.loads(run(python, "-c", program, cwd=tmp_path))
+    assert answer["importable"] == []
+    assert answer["verified"] == 20
+    # The seed contract: another process, another environment, the same bytes.
+    assert answer["images"] == Sampler().sample([3, 1, 4, 1, 5], seed=9).ravel().tolist()
+
+
+def test_the_wheels_command_draws_a_picture(python: Path, tmp_path: Path) -> None:
+    run(python.parent / "cvae", "sample", "7", "-n", "16", "-o", "sevens.png", cwd=tmp_path)
+    assert (tmp_path / "sevens.png").read_bytes().startswith(b"\x89PNG")
+    assert "verified 2 files" in run(python.parent / "cvae", "verify", cwd=tmp_path)

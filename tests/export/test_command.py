@@ -1,0 +1,88 @@
+"""The command cvae-export: its mistakes cost one line and exit code 2."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from cvae_export.command import main
+from cvae_training import checkpoint
+from cvae_training.config import Config, ModelConfig
+from cvae_training.run import create_run
+
+CONFIG = Config(model=ModelConfig(4, (8,), (8,)), epochs=1, batch_size=4000)
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    create_run(folder, CONFIG)
+    return folder
+
+
+def mistake(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a mistake gives."""
+    try:
+        code = main(arguments)
+    except SystemExit as stopped:
+        code = stopped.code
+    assert code == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    (line,) = output.err.splitlines()
+    assert line.startswith("cvae-export: ")
+    return line
+
+
+def test_a_run_becomes_an_artifact(run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(run_folder), "--out", str(tmp_path / "tiny"), "--name", "small"]) == 0
+    output = capsys.readouterr()
+    assert "artifact small saved in" in output.out
+    for form in ("stablehlo", "saved_model", "saved_model_xla", "onnx"):
+        assert f"{form:16} max_abs_error" in output.err
+
+
+def test_a_missing_run_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nowhere is not a run folder" in mistake([str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")], capsys)
+
+
+def test_a_run_without_checkpoint_is_told(run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    unfinished = tmp_path / "unfinished"
+    unfinished.mkdir()
+    for name in ("config.json", "metrics.jsonl"):
+        (unfinished / name).write_bytes((run_folder / name).read_bytes())
+    line = mistake([str(unfinished), "--out", str(tmp_path / "out")], capsys)
+    assert "no checkpoint in" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_exists_is_told_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "restore", None)
+    assert "exists: choose another folder" in mistake([str(tmp_path / "nowhere"), "--out", str(tmp_path)], capsys)
+
+
+def test_missing_arguments_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "required: --out" in mistake(["run"], capsys)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_the_middle_leaves_nothing_behind(run_folder: Path, tmp_path: Path, number: int, code: int) -> None:
+    arguments = [sys.executable, "-c", "import sys; from cvae_export.command import main; sys.exit(main())"]
+    export = subprocess.Popen(
+        [*arguments, run_folder, "--out", tmp_path / "out"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert export.stderr is not None
+    assert "stablehlo" in export.stderr.readline()  # the first form is written, three are not
+    assert list(tmp_path.iterdir())
+    os.kill(export.pid, number)
+    started = time.monotonic()
+    _, rest = export.communicate(timeout=60)
+    assert export.returncode == code
+    assert "Traceback" not in rest
+    assert time.monotonic() - started < 30
+    assert list(tmp_path.iterdir()) == []

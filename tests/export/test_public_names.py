@@ -1,0 +1,15 @@
+import cvae_export
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(cvae_export.__all__) == [
+        "Decoder",
+        "ExportError",
+        "FORMS",
+        "ParityError",
+        "UnsupportedPrimitiveError",
+        "build_decoder",
+        "export_run",
+    ]
+    assert all(hasattr(cvae_export, name) for name in cvae_export.__all__)
+    assert not hasattr(cvae_export, "nonsense")
