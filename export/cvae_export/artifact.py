@@ -14,12 +14,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from cvae_sdk import Manifest, Sampler
-from cvae_sdk.images import tile
-from cvae_sdk.latents import standard_normal_latents
-from cvae_sdk.manifest import MANIFEST_NAME, FileRecord, Format
-from cvae_sdk.sampler import GOLDEN_NAME
-from cvae_training import Run
 
 from cvae_export.card import model_card
 from cvae_export.clock import created
@@ -31,6 +25,12 @@ from cvae_export.parity import measure_parity
 from cvae_export.saved_model import SAVED_MODEL
 from cvae_export.saved_model_xla import SAVED_MODEL_XLA
 from cvae_export.stablehlo import STABLEHLO
+from cvae_sdk import Manifest, Sampler
+from cvae_sdk.images import tile
+from cvae_sdk.latents import standard_normal_latents
+from cvae_sdk.manifest import MANIFEST_NAME, FileRecord, Format
+from cvae_sdk.sampler import GOLDEN_NAME
+from cvae_training import Run
 
 __all__ = ["FORMS", "export_run"]
 

@@ -14,10 +14,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int32
+
 from cvae_sdk.manifest import Signature, TensorSpec
 from cvae_training import Run
 from cvae_training.objective import LIKELIHOODS
-from jaxtyping import Array, Float, Int32
 
 __all__ = ["BATCH", "Decoder", "Function", "build_decoder"]
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import jax
 import numpy as np
-from cvae_sdk.latents import standard_normal_latents
-from cvae_sdk.manifest import Parity
 
 from cvae_export.decoder import Decoder, Function
 from cvae_export.errors import ExportError, ParityError
 from cvae_export.form import Loaded
+from cvae_sdk.latents import standard_normal_latents
+from cvae_sdk.manifest import Parity
 
 __all__ = ["BATCH_SIZES", "TOLERANCE", "measure_parity"]
 

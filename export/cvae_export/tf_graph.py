@@ -13,12 +13,12 @@ from typing import Any
 import jax
 import numpy as np
 import tensorflow as tf
-from cvae_sdk.manifest import TensorSpec
 from jax.extend import core
 
 from cvae_export.decoder import BATCH, Function
 from cvae_export.errors import UnsupportedPrimitiveError
 from cvae_export.tf_rules import RULES, Shapes
+from cvae_sdk.manifest import TensorSpec
 
 __all__ = ["Constant", "to_tf_function"]
 

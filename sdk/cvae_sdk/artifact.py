@@ -4,6 +4,7 @@ Opening checks the manifest, that the folder holds exactly the files that are li
 Reading a file checks its SHA-256 and gives the very bytes that were hashed.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -14,7 +15,10 @@ from pathlib import Path
 from cvae_sdk.errors import ArtifactNotFoundError, IntegrityError
 from cvae_sdk.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
 
-__all__ = ["Artifact"]
+__all__ = ["SHIPPED", "Artifact"]
+
+SHIPPED = Path(__file__).parent / "artifacts" / "mnist"
+"""The artifact that comes with this package."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Artifact:
         a link, or of another size.
         """
         path = Path(folder)
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that is too long
             raise ArtifactNotFoundError(f"no artifact at {path}: no such folder")
         if not path.is_dir():
             raise ArtifactNotFoundError(
@@ -46,6 +50,8 @@ class Artifact:
 
     def read(self, path: str) -> bytes:
         """The bytes of a listed file; IntegrityError unless they are the bytes that were listed."""
+        if path not in self.manifest.files:
+            raise IntegrityError(f"{path} is not a file that the manifest lists")
         record = self.manifest.files[path]
         content = _read_regular(self.folder, path, record.bytes)
         if len(content) != record.bytes:
@@ -72,16 +78,19 @@ class Artifact:
             raise IntegrityError(f"{missing[0]} is listed in the manifest but missing")
 
 
-def _walk(folder: Path, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    yield from _walk(folder / entry.name, f"{prefix}{entry.name}/")
-                else:
-                    yield prefix + entry.name, entry
-    except OSError as error:
-        raise IntegrityError(f"cannot read {folder}: {error.strerror}") from error
+def _walk(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    prefixes = [""]
+    while prefixes:
+        prefix = prefixes.pop()
+        try:
+            with os.scandir(root / prefix) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        prefixes.append(f"{prefix}{entry.name}/")
+                    else:
+                        yield prefix + entry.name, entry
+        except OSError as error:
+            raise IntegrityError(f"cannot read {root / prefix}: {error.strerror}") from error
 
 
 def _read_regular(folder: Path, path: str, limit: int) -> bytes:
@@ -89,9 +98,12 @@ def _read_regular(folder: Path, path: str, limit: int) -> bytes:
     try:
         # O_NONBLOCK, so that a pipe in a file's place cannot make the caller wait.
         descriptor = os.open(folder / path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise IntegrityError(f"{path} is a folder or a special file: an artifact has regular files only")
         with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise IntegrityError(f"{path} is a special file: an artifact has regular files only")
             return file.read(limit + 1)
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise IntegrityError(f"{path} is a link: an artifact has regular files only") from error
         raise IntegrityError(f"cannot read {path}: {error.strerror}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from cvae_sdk.errors import CvaeError, InputError
-from cvae_sdk.sampler import Sampler
+from cvae_sdk.sampler import Sampler, check_fits
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except CvaeError as error:
-        print(f"cvae: {error}", file=sys.stderr)
+        print(f"cvae: {_on_one_line(str(error))}", file=sys.stderr)
         return 2
     return 0
 
@@ -60,7 +60,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 class _OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(2, f"{self.prog}: {_on_one_line(message)}\n")
+
+
+def _on_one_line(message: str) -> str:
+    """A file's name may hold a line's end."""
+    return " ".join(message.splitlines())
 
 
 def _add_drawing(verb: argparse.ArgumentParser, output: str) -> None:
@@ -79,9 +84,9 @@ def _add_drawing(verb: argparse.ArgumentParser, output: str) -> None:
 def _sample(options: argparse.Namespace) -> None:
     _check_output(options.output)
     sampler = Sampler(options.artifact)
-    labels = [
-        label for text in options.labels for label in [_label(text, sampler.classes)] * _positive("-n", options.n)
-    ]
+    each = [_label(text, sampler.classes) for text in options.labels]
+    check_fits(len(each) * _positive("-n", options.n), sampler.image_shape)
+    labels = [label for label in each for _ in range(options.n)]
     columns = _positive("--columns", math.isqrt(len(labels) - 1) + 1 if options.columns is None else options.columns)
     scale = _positive("--scale", options.scale)
     from cvae_sdk.images import tile  # Pillow takes longer to import than a sample to draw

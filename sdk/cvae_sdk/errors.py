@@ -19,6 +19,7 @@ __all__ = [
     "InputError",
     "IntegrityError",
     "ManifestError",
+    "one_line",
 ]
 
 
@@ -52,3 +53,12 @@ class BackendError(CvaeError):
 
 class GoldenError(CvaeError):
     """The model's images differ from those recorded at export."""
+
+
+def one_line(value: object) -> str:
+    """A value as a message shows it: its repr on one line, cut to 80 characters."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python prints no integer of more than 4,300 digits
+        return f"a {type(value).__name__} too long to print"
+    return text if len(text) <= 80 else text[:77] + "..."

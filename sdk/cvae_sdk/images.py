@@ -4,17 +4,26 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cvae_sdk.errors import InputError, one_line
+
 __all__ = ["tile"]
+
+_MOST_PIXELS = 1 << 28  # Pillow fails at a larger one too, but only after filling the memory
 
 
 def tile(images: npt.NDArray[np.uint8], columns: int, gap: int = 2, scale: int = 1) -> Image.Image:
     """Lay uint8 images [n, height, width, 1 or 3] in rows of `columns`, `gap` black pixels apart.
 
-    Each pixel is drawn `scale` wide and high.
+    Each pixel is drawn `scale` wide and high. Raises InputError for more than 2^28 pixels.
     """
     count, height, width, channels = images.shape
     rows = -(-count // columns)
-    sheet = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), np.uint8)
+    high, wide = rows * (height + gap) - gap, columns * (width + gap) - gap
+    if high * wide * scale**2 > _MOST_PIXELS:
+        raise InputError(
+            f"{one_line(high * wide * scale**2)} pixels do not fit into memory: draw fewer or smaller images"
+        )
+    sheet = np.zeros((high, wide, channels), np.uint8)
     for i, image in enumerate(images):
         top, left = i // columns * (height + gap), i % columns * (width + gap)
         sheet[top : top + height, left : left + width] = image

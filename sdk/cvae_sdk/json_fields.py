@@ -1,9 +1,10 @@
 """Fields of JSON that may hold anything: a value of the function's type, or a ManifestError that names the field."""
 
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from cvae_sdk.errors import ManifestError
+from cvae_sdk.errors import ManifestError, one_line
 
 __all__ = [
     "read_integer",
@@ -54,7 +55,7 @@ def read_integer(value: object, field: str, least: int) -> int:
 
 def read_number(value: object, field: str) -> float:
     """A number of at least 0, as a float."""
-    if type(value) not in (int, float) or cast("float", value) < 0:
+    if type(value) not in (int, float) or not 0 <= cast("float", value) <= sys.float_info.max:
         raise ManifestError(f"{field} must be a number of at least 0, got {shown(value)}")
     return float(cast("float", value))
 
@@ -65,6 +66,5 @@ def read_optional_string(value: object, field: str) -> str | None:
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it, cut to 80 characters."""
-    text = "nothing" if value is None else repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    """A value as a message shows it."""
+    return "nothing" if value is None else one_line(value)

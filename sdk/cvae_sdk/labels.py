@@ -6,7 +6,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from cvae_sdk.errors import InputError
+from cvae_sdk.errors import InputError, one_line
 
 __all__ = ["Labels", "to_label", "to_labels"]
 
@@ -20,10 +20,10 @@ def to_label(value: object, classes: tuple[str, ...]) -> int:
             raise InputError(f"unknown class {value!r}: there are {', '.join(classes)}")
         return classes.index(value)
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise InputError(f"a label must be an integer or a class name, got {value!r}")
+        raise InputError(f"a label must be an integer or a class name, got {one_line(cast('object', value))}")
     label = int(cast("int", value))
     if not 0 <= label < len(classes):
-        raise InputError(f"a label must be from 0 to {len(classes) - 1}, got {label}")
+        raise InputError(f"a label must be from 0 to {len(classes) - 1}, got {one_line(label)}")
     return label
 
 
@@ -34,6 +34,6 @@ def to_labels(values: object, classes: tuple[str, ...]) -> npt.NDArray[np.int32]
         if array.ndim != 1:
             raise InputError(f"labels must have one axis, got shape {array.shape}")
         values = cast("list[object]", array.tolist())
-    if not isinstance(values, Sequence):
-        raise InputError(f"labels must be a label, or a sequence or array of labels, got {type(values).__name__}")
+    if not isinstance(values, Sequence) or isinstance(values, str | bytes | bytearray):
+        raise InputError(f"labels must be a list or an array of labels, got {type(values).__name__}")
     return np.array([to_label(value, classes) for value in cast("Sequence[object]", values)], np.int32)

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, cast
 
@@ -122,10 +123,13 @@ class Manifest:
             raise ManifestError(
                 f"schema_version {schema} is newer than this SDK reads ({SCHEMA_VERSION}): pip install -U cvae-sdk"
             )
-        digest = values.get("digest")
-        if digest != _digest(values):
-            raise ManifestError(f"manifest.json is damaged: its digest is {_digest(values)}, it says {digest!r}")
-        if _to_text(values) != content:
+        try:
+            digest, text = _digest(values), _to_text(values)
+        except (ValueError, RecursionError) as error:  # a lone surrogate, a number beyond float64, deep nesting
+            raise ManifestError(f"manifest.json holds what no manifest can: {error}") from error
+        if values.get("digest") != digest:
+            raise ManifestError(f"manifest.json is damaged: its digest is {digest}, it says {values.get('digest')!r}")
+        if text != content:
             raise ManifestError("manifest.json is not in canonical form: write it with cvae-export")
         manifest = cls(
             name=read_string(values.get("name"), "name"),
@@ -140,15 +144,19 @@ class Manifest:
             training=read_object(values.get("training"), "training"),
         )
         manifest._check()
+        vars(manifest)["digest"] = digest  # the file's own, in which fields of a later SDK have their part
         return manifest
 
     def to_bytes(self) -> bytes:
         """The manifest.json of these values, its digest included."""
-        values = {"schema_version": SCHEMA_VERSION, **cast("dict[str, Any]", _without_none(asdict(self)))}
+        values: dict[str, Any] = {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        for form in values["formats"].values():
+            for absent in [name for name, value in form.items() if value is None]:
+                del form[absent]
         values = cast("dict[str, Any]", json.loads(json.dumps(values)))  # tuples become lists, as a reader sees them
         return _to_text({**values, "digest": _digest(values)})
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the canonical values: two artifacts with one digest are the same artifact."""
         return cast("str", json.loads(self.to_bytes())["digest"])
@@ -170,6 +178,15 @@ class Manifest:
         )  # fmt: skip
 
     def _check(self) -> None:
+        decode = Signature(
+            {"z": TensorSpec("float32", ("batch", self.latent_dim)), "label": TensorSpec("int32", ("batch",))},
+            {"image": TensorSpec("float32", ("batch", *self.image_shape))},
+        )
+        if self.signatures.get("decode", decode) != decode:
+            raise ManifestError(
+                f"signatures.decode must take z [batch, {self.latent_dim}] and label [batch] and give image "
+                f"[batch, {', '.join(map(str, self.image_shape))}], as latent_dim and image_shape say"
+            )
         if not self.classes or len(set(self.classes)) != len(self.classes):
             raise ManifestError(f"classes must be one name or more, none twice, got {list(self.classes)}")
         for path in self.files:
@@ -207,13 +224,6 @@ def _digest(values: dict[str, Any]) -> str:
     compact = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     # A lone surrogate, which JSON can escape and UTF-8 cannot hold, must not stop the comparison that refuses it.
     return hashlib.sha256(compact.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _without_none(value: object) -> object:
-    if isinstance(value, dict):
-        items = cast("dict[str, object]", value).items()
-        return {name: _without_none(item) for name, item in items if item is not None}
-    return value
 
 
 def _check_path(path: str, field: str) -> None:

@@ -3,18 +3,16 @@
 import io
 import os
 import secrets
-import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from cvae_sdk.artifact import Artifact
+from cvae_sdk.artifact import SHIPPED, Artifact
 from cvae_sdk.backends import Backend
 from cvae_sdk.backends.onnx import OnnxBackend
-from cvae_sdk.errors import ArtifactError, GoldenError, InputError
+from cvae_sdk.errors import ArtifactError, BackendError, GoldenError, InputError, one_line
 from cvae_sdk.labels import Labels, to_label, to_labels
 from cvae_sdk.latents import standard_normal_latents
 from cvae_sdk.manifest import Manifest
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Sampler", "Verification"]
 
-_SHIPPED = Path(__file__).parent / "artifacts" / "mnist"
 _CHUNK = 1024  # images decoded at a time: enough to be fast, few enough to need little memory
 GOLDEN_NAME = "golden.npz"
 GOLDEN_TOLERANCE = 1e-5
@@ -52,7 +49,7 @@ class Sampler:
     """
 
     def __init__(self, artifact: str | os.PathLike[str] | None = None) -> None:
-        self._artifact = Artifact.open(_SHIPPED if artifact is None else artifact)
+        self._artifact = Artifact.open(SHIPPED if artifact is None else artifact)
         manifest = self._artifact.manifest
         if "onnx" not in manifest.formats or "decode" not in manifest.formats["onnx"].signatures:
             formats = ", ".join(sorted(manifest.formats)) or "none"
@@ -89,10 +86,7 @@ class Sampler:
         """
         each = self._labels(labels, n)
         seed = _checked_seed(seed)
-        try:
-            images = np.empty((len(each), *self.image_shape), np.uint8)
-        except (MemoryError, ValueError) as error:
-            raise InputError(f"{len(each)} images do not fit into memory: ask for fewer at a time") from error
+        images = _room(len(each), self.image_shape)
         for start in range(0, len(each), _CHUNK):
             chunk = each[start : start + _CHUNK]
             z = standard_normal_latents(seed, start, len(chunk), self.latent_dim)
@@ -131,6 +125,7 @@ class Sampler:
         rows = self._labels(range(len(self.classes)) if labels is None else labels, None)
         if len(rows) == 0:
             raise InputError("a grid needs one label or more, got none")
+        check_fits(len(rows) * n, self.image_shape)
         return tile(self.sample(np.repeat(rows, n), seed=seed), columns=n, scale=scale)
 
     def verify(self) -> Verification:
@@ -146,8 +141,12 @@ class Sampler:
         try:
             with np.load(io.BytesIO(contents[GOLDEN_NAME]), allow_pickle=False) as goldens:
                 z, label, image = (cast("npt.NDArray[np.float32]", goldens[name]) for name in ("z", "label", "image"))
-            error = float(np.abs(self.decode(z, label) - image).max(initial=0.0))
-        except (KeyError, ValueError, zipfile.BadZipFile) as problem:
+            if len(z) == 0 or image.dtype != np.float32 or image.shape != (len(z), *self.image_shape):
+                raise InputError(f"its image must be float32 of one image or more, got {image.dtype} {image.shape}")
+            error = float(np.abs(self.decode(z, label) - image).max())
+        except BackendError:
+            raise
+        except Exception as problem:  # zipfile, zlib and NumPy's reader have no common base but this
             raise ArtifactError(f"{GOLDEN_NAME} cannot be replayed: {problem}") from problem
         if not error <= GOLDEN_TOLERANCE:
             raise GoldenError(f"images differ from the recorded ones by {error:.2g}, more than {GOLDEN_TOLERANCE:.2g}")
@@ -156,6 +155,7 @@ class Sampler:
     def _labels(self, labels: object, n: object) -> npt.NDArray[np.int32]:
         if isinstance(labels, str) or not isinstance(labels, list | tuple | range | np.ndarray):
             count = 1 if n is None else _checked_count("n", n)
+            check_fits(count, self.image_shape)
             return np.full(count, to_label(labels, self.classes), np.int32)
         each = to_labels(labels, self.classes)  # pyright: ignore[reportUnknownArgumentType]
         if n is not None:
@@ -163,9 +163,21 @@ class Sampler:
         return each
 
 
+def _room(count: int, image_shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+    try:
+        return np.empty((count, *image_shape), np.uint8)
+    except (MemoryError, ValueError, OverflowError) as error:
+        raise InputError(f"{one_line(count)} images do not fit into memory: ask for fewer at a time") from error
+
+
+def check_fits(count: int, image_shape: tuple[int, int, int]) -> None:
+    """InputError if memory has no room for `count` images; a system gives room that is not yet used at no cost."""
+    _room(count, image_shape)
+
+
 def _checked_count(name: str, value: object) -> int:
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < 1:
-        raise InputError(f"{name} must be an integer of at least 1, got {value!r}")
+        raise InputError(f"{name} must be an integer of at least 1, got {one_line(cast('object', value))}")
     return int(cast("int", value))
 
 
@@ -173,7 +185,7 @@ def _checked_seed(seed: object) -> int:
     if seed is None:
         return secrets.randbits(64)
     if isinstance(seed, bool | np.bool_) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
-        raise InputError(f"seed must be an integer from 0 to 2^64 - 1, got {seed!r}")
+        raise InputError(f"seed must be an integer from 0 to 2^64 - 1, got {one_line(cast('object', seed))}")
     return int(cast("int", seed))
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from cvae_sdk.latents import _philox
 
 PHILOX = 1  # TensorFlow's number for the algorithm

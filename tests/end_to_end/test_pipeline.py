@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from cvae_sdk import Sampler
 from cvae_training import load_run
 from cvae_training.objective import LIKELIHOODS
-from PIL import Image
 
 COMMANDS = Path(sys.executable).parent
 

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-import cvae_sdk
 import numpy as np
 import pytest
+
+import cvae_sdk
 from cvae_export import FORMS
 from cvae_export.form import Form
 from cvae_sdk import Manifest, Sampler

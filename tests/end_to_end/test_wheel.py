@@ -10,6 +10,7 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+
 from cvae_sdk import Sampler
 
 ROOT = Path(__file__).parents[2]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import jax
 import pytest
+
 from cvae_export import export_run
 from cvae_training import Run, preset
 from cvae_training.train import initial_state

@@ -12,16 +12,17 @@ import sys
 import textwrap
 from pathlib import Path
 
-import cvae_export.artifact
 import numpy as np
 import pytest
+from PIL import Image
+
+import cvae_export.artifact
 from cvae_export import ExportError, ParityError, export_run
 from cvae_export.form import Form, Loaded
 from cvae_export.onnx import ONNX
 from cvae_export.stablehlo import STABLEHLO
 from cvae_sdk import Manifest, Sampler
 from cvae_training import Run
-from PIL import Image
 
 
 def test_lists_exactly_its_files_with_their_hashes(artifact: Path) -> None:

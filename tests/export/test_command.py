@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from cvae_export.command import main
 from cvae_training import checkpoint
 from cvae_training.config import Config, ModelConfig

@@ -7,14 +7,15 @@ import numpy as np
 import onnx
 import pytest
 import tensorflow as tf
+from onnx import helper
+from tensorflow.core.protobuf import saved_model_pb2
+
 from cvae_export import ExportError, build_decoder
 from cvae_export.onnx import check_portable
 from cvae_export.saved_model_xla import SAVED_MODEL_XLA
 from cvae_export.stablehlo import STABLEHLO_VERSION
 from cvae_sdk import Manifest
 from cvae_training import Run
-from onnx import helper
-from tensorflow.core.protobuf import saved_model_pb2
 
 
 @pytest.fixture(scope="session")

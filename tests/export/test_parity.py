@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from cvae_export import FORMS, ExportError, ParityError, build_decoder
 from cvae_export.form import Form, Loaded
 from cvae_export.parity import BATCH_SIZES, measure_parity, parity_inputs

@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tensorflow as tf
+from jax import lax
+
 from cvae_export import UnsupportedPrimitiveError
 from cvae_export.decoder import Function
 from cvae_export.tf_graph import to_tf_function
 from cvae_export.tf_rules import RULES
 from cvae_sdk.manifest import Signature, TensorSpec
-from jax import lax
 
 FEATURES = 6
 # One float32 rounding each in a few operations on values below 10; tanh and erf are each library's own polynomials.

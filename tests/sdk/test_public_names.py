@@ -1,0 +1,93 @@
+"""What a user may import, and what importing it costs."""
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cvae_sdk
+
+NAMES = [
+    "SCHEMA_VERSION",
+    "ArtifactError",
+    "ArtifactNotFoundError",
+    "BackendError",
+    "CvaeError",
+    "GoldenError",
+    "InputError",
+    "IntegrityError",
+    "Manifest",
+    "ManifestError",
+    "Sampler",
+    "Verification",
+]
+HEAVY = [
+    "PIL",
+    "cvae_export",
+    "cvae_training",
+    "flax",
+    "jax",
+    "matplotlib",
+    "onnx",
+    "pandas",
+    "scipy",
+    "tensorflow",
+    "torch",
+]
+
+
+def modules_after(code: str) -> set[str]:
+    code += "\nimport json, sys; print(json.dumps(list(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    return {name.split(".")[0] for name in json.loads(result.stdout)}
+
+
+def test_the_public_names_are_these():
+    assert cvae_sdk.__all__ == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_public_name_is_there(name):
+    assert hasattr(cvae_sdk, name)
+
+
+@pytest.mark.parametrize(
+    "name", ["artifact", "command", "errors", "images", "labels", "latents", "manifest", "sampler"]
+)
+def test_a_module_s_public_names_are_there(name):
+    module = importlib.import_module(f"cvae_sdk.{name}")
+    assert sorted(set(module.__all__)) == sorted(module.__all__)
+    assert all(hasattr(module, public) for public in module.__all__)
+
+
+def test_every_exception_of_the_sdk_is_public():
+    errors = vars(importlib.import_module("cvae_sdk.errors"))
+    raised = {name for name, value in errors.items() if isinstance(value, type) and issubclass(value, Exception)}
+    assert "CvaeError" in raised
+    assert raised <= set(cvae_sdk.__all__)
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (Path(cvae_sdk.__file__).parent / "py.typed").is_file()
+
+
+def test_the_version_is_the_distribution_s():
+    assert cvae_sdk.__version__ == importlib.metadata.version("cvae-sdk")
+
+
+def test_the_distribution_needs_numpy_onnxruntime_and_pillow_and_no_more():
+    needs = importlib.metadata.requires("cvae-sdk") or []
+    assert sorted(need.split(">")[0] for need in needs) == ["numpy", "onnxruntime", "pillow"]
+
+
+def test_sampling_imports_neither_pillow_nor_any_heavy_library():
+    loaded = modules_after("from cvae_sdk import Sampler; Sampler().sample(7); Sampler().verify()")
+    assert {"cvae_sdk", "numpy", "onnxruntime"} <= loaded
+    assert loaded.isdisjoint(HEAVY)
+
+
+def test_the_look_at_the_loaded_modules_would_see_one():
+    assert not modules_after("import cvae_sdk.images").isdisjoint(HEAVY)
