@@ -40,7 +40,7 @@ def at_pinned_version(module: bytes) -> bytes:
 @contextmanager
 def without_locations() -> Iterator[None]:
     """Lower functions without the source files and lines of this machine, which JAX records otherwise."""
-    limit = jax.config.read("jax_traceback_in_locations_limit")
+    limit = jax.config.jax_traceback_in_locations_limit  # pyright: ignore[reportAttributeAccessIssue]
     jax.config.update("jax_traceback_in_locations_limit", 0)
     try:
         yield

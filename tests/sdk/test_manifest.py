@@ -310,7 +310,7 @@ def test_what_is_not_an_object_is_refused(content):
 @pytest.mark.parametrize("depth", [*range(100, 1000, 20), 5000, 100_000])
 def test_deep_nesting_is_refused_and_no_recursion_error(depth):
     content = b'{"schema_version": 1, "training": ' + b"[" * depth + b"]" * depth + b"}"
-    with pytest.raises(ManifestError, match=r"manifest\.json is (not JSON|damaged)"):
+    with pytest.raises(ManifestError, match=r"manifest\.json (is (not JSON|damaged)|holds what no manifest can)"):
         Manifest.parse(content)
 
 
