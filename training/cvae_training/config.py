@@ -12,6 +12,10 @@ from cvae_training.errors import InputError
 __all__ = ["PRESETS", "Config", "DataConfig", "ModelConfig", "ObjectiveConfig", "OptimizerConfig", "preset"]
 
 
+_LARGEST = 3.4028234663852886e38  # what float32, in which training computes, holds
+_WIDEST = 1 << 20
+
+
 def _require(holds: bool, rule: str, got: object) -> None:
     if not holds:
         raise InputError(f"{rule}, got {got}")
@@ -38,6 +42,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _require(self.latent_dim >= 1, "latent_dim must be at least 1", self.latent_dim)
+        _require(self.latent_dim <= _WIDEST, f"latent_dim must be at most {_WIDEST}", self.latent_dim)
         _require(
             len(self.encoder_dimensions) >= 1,
             "encoder_dimensions needs one width or more",
@@ -46,6 +51,7 @@ class ModelConfig:
         for name in ("encoder_dimensions", "decoder_dimensions"):
             widths = getattr(self, name)
             _require(all(width >= 1 for width in widths), f"{name} must all be at least 1", widths)
+            _require(all(width <= _WIDEST for width in widths), f"{name} must all be at most {_WIDEST}", widths)
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class ObjectiveConfig:
     """Weight of the KL divergence from the posterior to the prior."""
 
     def __post_init__(self) -> None:
-        _require(0 <= self.kl_weight < float("inf"), "kl_weight must be finite and at least 0", self.kl_weight)
+        _require(0 <= self.kl_weight <= _LARGEST, "kl_weight must be finite and at least 0", self.kl_weight)
 
 
 @dataclass(frozen=True)
@@ -76,13 +82,13 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         _require(
-            0 < self.learning_rate < float("inf"),
+            0 < self.learning_rate <= _LARGEST,
             "learning_rate must be finite and above 0",
             self.learning_rate,
         )
         _require(self.warmup_steps >= 0, "warmup_steps must be at least 0", self.warmup_steps)
         _require(
-            0 <= self.weight_decay < float("inf"),
+            0 <= self.weight_decay <= _LARGEST,
             "weight_decay must be finite and at least 0",
             self.weight_decay,
         )
@@ -142,7 +148,7 @@ def preset(name: str) -> Config:
 
 def _read(cls: type, values: object, path: str) -> Any:
     if not isinstance(values, dict):
-        raise InputError(f"{path or 'config'} must be an object, got {values!r}")
+        raise InputError(f"{path.removesuffix('.') or 'config'} must be an object, got {values!r}")
     hints = get_type_hints(cls)
     if surplus := sorted(values.keys() - hints.keys()):
         raise InputError(f"unknown setting {path}{surplus[0]}")
@@ -165,8 +171,9 @@ def _checked(hint: Any, value: Any, name: str) -> Any:
     elif get_origin(hint) is Literal:
         if value in get_args(hint):
             return value
-    elif hint is float and type(value) in (int, float):
+    elif hint is float and type(value) in (int, float) and abs(value) <= _LARGEST:
         return float(value)
     elif type(value) is hint:
         return value
-    raise InputError(f"setting {name} must be {getattr(hint, '__name__', hint)}, got {value!r}")
+    expected = " or ".join(get_args(hint)) if get_origin(hint) is Literal else getattr(hint, "__name__", hint)
+    raise InputError(f"setting {name} must be {expected}, got {value!r}")

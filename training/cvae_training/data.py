@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import math
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def read_idx(gzipped: bytes, name: str) -> UInt8[np.ndarray, "..."]:
     """
     try:
         content = gzip.decompress(gzipped)
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"{name} is not a whole gzip file: {error}") from error
     if len(content) < 4 or content[:3] != b"\0\0\x08":
         raise DataError(f"{name} is not an IDX file of unsigned bytes: it starts with {content[:4].hex() or 'nothing'}")

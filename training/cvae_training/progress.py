@@ -16,22 +16,23 @@ _LINES = 12
 class Progress:
     """Shows each epoch that it is called with; use it as a context manager."""
 
-    def __init__(self, epochs: int, stream: TextIO = sys.stderr) -> None:
+    def __init__(self, epochs: int, stream: TextIO | None = None) -> None:
         self._epochs = epochs
-        self._stream = stream
+        self._stream = stream or sys.stderr
         self._start = time.monotonic()
         self._shown = 0
         self._bar = None
-        if stream.isatty():
+        if self._stream.isatty():
             self._bar = tqdm(
-                total=epochs, unit="epoch", file=stream, dynamic_ncols=True, smoothing=0.1, desc="compiling"
+                total=epochs, unit="epoch", file=self._stream, dynamic_ncols=True, smoothing=0.1, desc="compiling"
             )
 
     def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if self._bar is not None:
+            self._bar.leave = error is None  # a message follows, which the bar's remains would spoil
             self._bar.close()
 
     def __call__(self, report: EpochReport) -> None:

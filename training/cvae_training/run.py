@@ -21,7 +21,8 @@ from cvae_training.config import Config
 from cvae_training.data import load_data_set
 from cvae_training.errors import RunError
 from cvae_training.model import Cvae, build_model
-from cvae_training.train import EpochReport, initial_state, train
+from cvae_training.optimizer import build_optimizer
+from cvae_training.train import EpochReport, count_steps, initial_state, train
 
 __all__ = ["RUN_VERSION", "Run", "create_run", "load_run"]
 
@@ -55,6 +56,8 @@ def create_run(folder: Path, config: Config, on_epoch: Callable[[EpochReport], N
     Raises InputError for settings that cannot be used and RunError for a folder that cannot.
     """
     data = load_data_set(config.data.data_set)
+    # What settings can only be refused for with the data at hand is refused before a folder is there.
+    build_optimizer(config.optimizer, config.epochs * count_steps(config, len(data.train)))
     try:
         folder.mkdir(parents=True)
     except FileExistsError as error:
@@ -107,13 +110,15 @@ def load_run(folder: Path) -> Run:
         config = Config.from_dict(header["config"])
         classes = tuple(str(name) for name in header["classes"])
         height, width, channels = (int(size) for size in header["image_shape"])
+        if min(len(classes), height, width, channels) < 1:
+            raise ValueError("classes and image_shape must not be empty or 0")
         images = {name: int(header["images"][name]) for name in ("train", "held_out")}
-        total_steps = config.epochs * (images["train"] // config.batch_size)
+        total_steps = config.epochs * count_steps(config, images["train"])
         versions = {str(name): str(value) for name, value in header["versions"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        like = jax.eval_shape(lambda: initial_state(config, (height, width, channels), len(classes), total_steps))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         field = f"no {error}" if isinstance(error, KeyError) else error
         raise RunError(f"{path} is damaged: {field}") from error
-    like = jax.eval_shape(lambda: initial_state(config, (height, width, channels), len(classes), total_steps))
     state = checkpoint.restore(folder / "checkpoint", like)
     return Run(config, classes, (height, width, channels), images, state.params, metrics, versions)
 

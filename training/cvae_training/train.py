@@ -22,7 +22,7 @@ from cvae_training.model import Cvae, build_model
 from cvae_training.objective import Losses, losses
 from cvae_training.optimizer import build_optimizer
 
-__all__ = ["EpochReport", "TrainState", "evaluate_losses", "initial_state", "train"]
+__all__ = ["EpochReport", "TrainState", "count_steps", "evaluate_losses", "initial_state", "train"]
 
 _INIT, _ORDER, _NOISE, _HELD_OUT = range(4)
 
@@ -53,14 +53,19 @@ def initial_state(config: Config, image_shape: tuple[int, int, int], num_classes
     return TrainState(jnp.zeros((), jnp.int32), params, build_optimizer(config.optimizer, total_steps).init(params))
 
 
+def count_steps(config: Config, num_images: int) -> int:
+    """Steps per epoch; InputError for a batch larger than the data."""
+    if config.batch_size > num_images:
+        raise InputError(f"batch_size must be at most the {num_images} training images, got {config.batch_size}")
+    return num_images // config.batch_size
+
+
 def train(config: Config, data: DataSet, on_epoch: Callable[[EpochReport], None]) -> TrainState:
     """Train for `config.epochs` and return the last state; `on_epoch` is told of each epoch as it ends.
 
     Raises InputError for a batch larger than the data, TrainingError when the loss is no longer finite.
     """
-    steps_per_epoch = len(data.train) // config.batch_size
-    if steps_per_epoch == 0:
-        raise InputError(f"batch_size must be at most the {len(data.train)} training images, got {config.batch_size}")
+    steps_per_epoch = count_steps(config, len(data.train))
     total_steps = config.epochs * steps_per_epoch
     model = build_model(config, data.image_shape)
     state = initial_state(config, data.image_shape, len(data.classes), total_steps)
@@ -68,11 +73,12 @@ def train(config: Config, data: DataSet, on_epoch: Callable[[EpochReport], None]
     images, labels = jnp.asarray(data.train.images), jnp.asarray(data.train.labels)
     for epoch in range(config.epochs):
         state, train_losses = run_epoch(state, images, labels, epoch)
-        if not np.isfinite(train_losses.loss):
-            raise TrainingError(
-                f"the loss became {train_losses.loss} in epoch {epoch + 1}: try a lower --learning-rate, or warm-up"
-            )
         held_out = evaluate_losses(config, state.params, data.held_out, len(data.classes))
+        for loss in (train_losses.loss, held_out.loss):
+            if not np.isfinite(loss):
+                raise TrainingError(
+                    f"the loss became {loss} in epoch {epoch + 1}: try a lower --learning-rate, or warm-up"
+                )
         on_epoch(EpochReport(epoch + 1, steps_per_epoch, train_losses, held_out))
     return state
 

@@ -1,0 +1,89 @@
+"""Small data, a small finished run and a terminal, shared by the tests of the trainer."""
+
+import contextlib
+import fcntl
+import os
+import struct
+import termios
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from cvae_training import Config, DataSet, Split, create_run, load_data_set
+from cvae_training.config import ModelConfig, ObjectiveConfig, OptimizerConfig
+from cvae_training.train import EpochReport
+
+
+@pytest.fixture(scope="session")
+def digits() -> DataSet:
+    return load_data_set("mnist-10k")
+
+
+@pytest.fixture(scope="session")
+def few_digits(digits: DataSet) -> DataSet:
+    """96 images to train on, 32 held out."""
+    return replace(
+        digits,
+        train=Split(digits.train.images[:96], digits.train.labels[:96]),
+        held_out=Split(digits.held_out.images[:32], digits.held_out.labels[:32]),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Config:
+    """A network that compiles and trains in about a second."""
+    return Config(
+        model=ModelConfig(latent_dim=3, encoder_dimensions=(12, 8), decoder_dimensions=(10,)),
+        objective=ObjectiveConfig(likelihood="bernoulli", kl_weight=1.0),
+        optimizer=OptimizerConfig(learning_rate=1e-2),
+        epochs=2,
+        batch_size=16,
+        seed=7,
+    )
+
+
+class FinishedRun(NamedTuple):
+    folder: Path
+    config: Config
+    reports: list[EpochReport]
+
+
+@pytest.fixture(scope="session")
+def finished_run(tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """A run over all of mnist-10k, not to be changed: copy it to damage it."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    config = replace(tiny, batch_size=1000)
+    reports: list[EpochReport] = []
+    create_run(folder, config, reports.append)
+    return FinishedRun(folder, config, reports)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+class Terminal:
+    """A pseudo-terminal: `stream` is what a program writes to, `read` closes it and gives what was written."""
+
+    def __init__(self, columns: int) -> None:
+        self._master, slave = os.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        self.stream = os.fdopen(slave, "w")
+
+    def read(self) -> str:
+        self.stream.close()
+        content = b""
+        with contextlib.suppress(OSError):  # Linux's way to say that the other end is closed
+            while part := os.read(self._master, 65536):
+                content += part
+        os.close(self._master)
+        return content.decode()
+
+
+@pytest.fixture
+def terminal() -> Terminal:
+    return Terminal(columns=100)
