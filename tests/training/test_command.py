@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import jax
 import pytest
 
 from cvae_training import command, config, load_run, preset
@@ -94,6 +95,17 @@ def test_a_number_too_large_for_float32_or_memory_exits_2_with_one_line(
 ) -> None:
     assert exit_code(["--out", str(tmp_path / "run"), *SMALL, *setting]) == 2
     assert re.fullmatch(r"cvae-train: [^\n]+\n", capsys.readouterr().err)
+
+
+def test_memory_that_runs_out_exits_2_with_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: Any) -> None:
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 4398046511104 bytes.")
+
+    monkeypatch.setattr("cvae_training.run.train", exhausted)  # what JAX raises for --encoder-dimensions 9999,999999
+    assert exit_code(["--out", str(tmp_path / "run")]) == 2
+    assert re.fullmatch(r"cvae-train: [^\n]*memory[^\n]*\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("name", ["article", "fast"])

@@ -202,7 +202,7 @@ MISFITS = {
 }
 CUT_SHORT = ("_METADATA", "manifest.ocdbt", "d/*")
 LOAD_EACH = """
-import json, sys
+import json, logging, sys
 from pathlib import Path
 from cvae_training import RunError, load_run
 for folder in sys.argv[1:]:
@@ -211,6 +211,14 @@ for folder in sys.argv[1:]:
         print(json.dumps("loaded"))
     except RunError as error:
         print(json.dumps(str(error)))
+
+class Faulty:
+    def __del__(self):
+        raise ValueError("an unraisable error")
+
+print("AFTER", file=sys.stderr)
+Faulty()
+logging.getLogger("asyncio").error("a logged error")
 """
 
 
@@ -243,4 +251,10 @@ def test_a_checkpoint_that_does_not_fit_or_is_cut_short_is_refused(refusals: Ref
 
 
 def test_a_refused_checkpoint_says_nothing_else(refusals: Refusals) -> None:
-    assert refusals.stderr == ""
+    assert refusals.stderr.partition("AFTER\n")[0] == ""
+
+
+def test_errors_of_others_are_heard_after_a_refused_checkpoint(refusals: Refusals) -> None:
+    after = refusals.stderr.partition("AFTER\n")[2]
+    assert "ValueError: an unraisable error" in after
+    assert "a logged error" in after

@@ -84,6 +84,8 @@ def create_run(folder: Path, config: Config, on_epoch: Callable[[EpochReport], N
             state = train(config, data, record)
     except OSError as error:
         raise RunError(f"cannot write to {folder}: {error.strerror}") from error
+    except jax.errors.JaxRuntimeError as error:  # out of memory, most of all
+        raise RunError(f"training failed: {str(error).splitlines()[0]}") from error
     checkpoint.save(folder / "checkpoint", state)
 
 
