@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from cvae_export.command import main
-from cvae_training import checkpoint
+from cvae_training import checkpoint, create_run
 from cvae_training.config import Config, ModelConfig
-from cvae_training.run import create_run
 
 CONFIG = Config(model=ModelConfig(4, (8,), (8,)), epochs=1, batch_size=4000)
 

@@ -54,7 +54,7 @@ def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str], monkeyp
     assert exit_code(["--help"]) == 0
     output = " ".join(capsys.readouterr().out.split())
     texts = texts_under_fields()
-    assert len(texts) == 13
+    assert len(texts) == 23
     for name, text in texts.items():
         flag = "--" + name.replace("_", "-")
         assert re.search(rf"{flag} \S+ {re.escape(text)} \[", output), name
@@ -103,7 +103,9 @@ def test_memory_that_runs_out_exits_2_with_one_line(
     def exhausted(*_: Any) -> None:
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 4398046511104 bytes.")
 
-    monkeypatch.setattr("cvae_training.run.train", exhausted)  # what JAX raises for --encoder-dimensions 9999,999999
+    monkeypatch.setattr(
+        "cvae_training.training_run.train_in_stretches", exhausted
+    )  # what JAX raises for --encoder-dimensions 9999,999999
     assert exit_code(["--out", str(tmp_path / "run")]) == 2
     assert re.fullmatch(r"cvae-train: [^\n]*memory[^\n]*\n", capsys.readouterr().err)
 
@@ -111,16 +113,17 @@ def test_memory_that_runs_out_exits_2_with_one_line(
 @pytest.mark.parametrize("name", ["article", "fast"])
 def test_a_preset_without_flags_is_the_preset(name: str) -> None:
     options = command.build_parser().parse_args(["--out", "x", "--preset", name])
-    assert command.config_from(options) == preset(name)
+    assert command.config_from(options, preset(options.preset)) == preset(name)
 
 
 def test_the_default_preset_is_fast() -> None:
-    assert command.config_from(command.build_parser().parse_args(["--out", "x"])) == preset("fast")
+    assert command.build_parser().parse_args(["--out", "x"]).preset is None
+    assert "[fast]" in command.build_parser().format_help()
 
 
 def test_an_empty_list_of_widths_means_no_hidden_layer() -> None:
     options = command.build_parser().parse_args(["--out", "x", "--decoder-dimensions", ""])
-    assert command.config_from(options).model.decoder_dimensions == ()
+    assert command.config_from(options, preset("fast")).model.decoder_dimensions == ()
 
 
 @pytest.mark.parametrize(
@@ -168,7 +171,7 @@ def test_an_out_that_exists_exits_2_with_one_line(tmp_path: Path, capsys: pytest
     assert capsys.readouterr().err == f"cvae-train: {tmp_path} exists: choose another folder, or remove it first\n"
 
 
-def test_an_interruption_says_what_it_leaves(
+def test_a_second_interruption_says_what_it_leaves(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: Any) -> None:
@@ -176,7 +179,7 @@ def test_an_interruption_says_what_it_leaves(
 
     monkeypatch.setattr(command, "create_run", interrupted)
     assert exit_code(["--out", str(tmp_path / "run")]) == 130
-    assert capsys.readouterr().err == f"cvae-train: interrupted; {tmp_path / 'run'} has no checkpoint\n"
+    assert capsys.readouterr().err == ("cvae-train: interrupted twice; what came after the last checkpoint is lost\n")
 
 
 def started(script: str, arguments: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
@@ -193,8 +196,8 @@ def test_a_disk_that_fills_while_the_checkpoint_is_saved_exits_2_with_one_line(t
     progress, *message = result.stderr.splitlines()
     assert progress.startswith("epoch 1/1  loss ")
     assert len(message) == 1, "\n".join(message)
-    assert message[0].startswith(f"cvae-train: cannot save a checkpoint to {out / 'checkpoint'}: ")
-    assert not (out / "checkpoint").exists()
+    assert message[0].startswith(f"cvae-train: cannot save a checkpoint to {out / 'checkpoints' / 'step-'}")
+    assert list((out / "checkpoints").iterdir()) == []
     assert json.loads((out / "metrics.jsonl").read_text())["epoch"] == 1
 
 

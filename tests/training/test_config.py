@@ -64,16 +64,24 @@ def test_the_preset_article_has_the_articles_values() -> None:
     assert asdict(preset("article")) == {
         "data": {"data_set": "mnist-10k"},
         "model": {"latent_dim": 32, "encoder_dimensions": (256, 128, 64), "decoder_dimensions": (128, 256)},
-        "objective": {"likelihood": "l2", "kl_weight": 0.5},
+        "objective": {"likelihood": "l2", "kl_weight": 0.5, "kl_warmup_steps": 0, "free_bits": 0.0},
         "optimizer": {
             "learning_rate": 1e-4,
             "schedule": "constant",
             "warmup_steps": 0,
             "weight_decay": 1e-4,  # optax.adamw's default, which the article takes
+            "clip_norm": 0.0,
+            "ema_decay": 0.0,
+            "trainable": ("*",),
         },
         "epochs": 60,
         "batch_size": 16,
         "seed": 0xFFFF,
+        "start_from": "",
+        "compute_dtype": "float32",
+        "checkpoint_epochs": 10,
+        "keep_checkpoints": 2,
+        "patience": 0,
     }
 
 
@@ -105,7 +113,7 @@ def test_a_config_can_be_hashed_and_not_changed() -> None:
 
 def test_a_setting_has_one_name_and_so_one_flag() -> None:
     names = [path[-1] for path in LEAVES]
-    assert len(names) == len(set(names)) == 13
+    assert len(names) == len(set(names)) == 23
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,10 @@ def modules_after(code: str) -> set[str]:
 def test_the_package_has_these_public_names() -> None:
     assert cvae_training.__all__ == [
         "PRESETS",
+        "CheckpointWarning",
         "Config",
         "Cvae",
+        "DamagedCheckpointError",
         "DataError",
         "DataSet",
         "FeedForward",
@@ -29,6 +31,7 @@ def test_the_package_has_these_public_names() -> None:
         "Run",
         "RunError",
         "Split",
+        "StoppedError",
         "TrainState",
         "TrainingError",
         "build_model",
@@ -37,6 +40,7 @@ def test_the_package_has_these_public_names() -> None:
         "load_data_set",
         "load_run",
         "preset",
+        "resume_run",
         "train",
     ]
 

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 import shutil
@@ -39,7 +40,11 @@ def damage(run: Path, path: str, value: Any) -> None:
 
 
 def test_a_run_holds_config_metrics_and_checkpoint(finished_run: Any) -> None:
-    assert sorted(path.name for path in finished_run.folder.iterdir()) == ["checkpoint", "config.json", "metrics.jsonl"]
+    assert sorted(path.name for path in finished_run.folder.iterdir()) == [
+        "checkpoints",
+        "config.json",
+        "metrics.jsonl",
+    ]
 
 
 def test_the_config_file_says_what_was_trained_on_what(finished_run: Any) -> None:
@@ -127,8 +132,8 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_that_did_not_finish_is_refused(run: Path) -> None:
-    shutil.rmtree(run / "checkpoint")
-    with pytest.raises(RunError, match=rf"^no checkpoint in {re.escape(str(run))}: the run did not finish$"):
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(RunError, match=rf"^no checkpoint in {re.escape(str(run))}: the run did not come to its first$"):
         load_run(run)
 
 
@@ -201,10 +206,17 @@ MISFITS = {
     "image_shape": [14, 28, 1],
 }
 CUT_SHORT = ("_METADATA", "manifest.ocdbt", "d/*")
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 LOAD_EACH = """
-import json, logging, sys
+import json, logging, sys, warnings
 from pathlib import Path
 from cvae_training import RunError, load_run
+warnings.simplefilter("ignore")
 for folder in sys.argv[1:]:
     try:
         load_run(Path(folder))
@@ -234,8 +246,12 @@ def refusals(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Ref
     for path, value in MISFITS.items():
         damage(shutil.copytree(finished_run.folder, root / path), path, value)
     for name in CUT_SHORT:
-        (file,) = (shutil.copytree(finished_run.folder, root / name.strip("/*")) / "checkpoint").glob(name)
+        (state,) = shutil.copytree(finished_run.folder, root / name.strip("/*")).glob("checkpoints/*/state")
+        (file,) = state.glob(name)
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        if name != CUT_SHORT[0]:  # as if it had been saved so, for Orbax itself to refuse
+            sums = {path.relative_to(state).as_posix(): sha256(path) for path in state.rglob("*") if path.is_file()}
+            (state.parent / "sums.json").write_text(json.dumps(sums))
     folders = sorted(root.iterdir())
     command = [sys.executable, "-c", LOAD_EACH, *folders]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -246,7 +262,9 @@ def refusals(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Ref
 def test_a_checkpoint_that_does_not_fit_or_is_cut_short_is_refused(refusals: Refusals) -> None:
     assert len(refusals.messages) == len(MISFITS) + len(CUT_SHORT)
     for folder, message in refusals.messages.items():
-        assert message.startswith(f"cannot restore the checkpoint in {folder}: ")
+        damaged = folder.name == CUT_SHORT[0]
+        expected = f"no checkpoint in {folder} is whole" if damaged else f"cannot restore {folder}/checkpoints/step-"
+        assert message.startswith(expected)
         assert "\n" not in message
 
 

@@ -2,15 +2,26 @@
 
 from cvae_training.config import PRESETS, Config, preset
 from cvae_training.data import DataSet, Split, data_set_names, load_data_set
-from cvae_training.errors import DataError, InputError, RunError, TrainingError
+from cvae_training.errors import (
+    CheckpointWarning,
+    DamagedCheckpointError,
+    DataError,
+    InputError,
+    RunError,
+    StoppedError,
+    TrainingError,
+)
 from cvae_training.model import Cvae, FeedForward, build_model
-from cvae_training.run import Run, create_run, load_run
+from cvae_training.run import Run, load_run
 from cvae_training.train import TrainState, train
+from cvae_training.training_run import create_run, resume_run
 
 __all__ = [
     "PRESETS",
+    "CheckpointWarning",
     "Config",
     "Cvae",
+    "DamagedCheckpointError",
     "DataError",
     "DataSet",
     "FeedForward",
@@ -18,6 +29,7 @@ __all__ = [
     "Run",
     "RunError",
     "Split",
+    "StoppedError",
     "TrainState",
     "TrainingError",
     "build_model",
@@ -26,5 +38,6 @@ __all__ = [
     "load_data_set",
     "load_run",
     "preset",
+    "resume_run",
     "train",
 ]

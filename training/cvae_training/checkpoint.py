@@ -1,8 +1,20 @@
-"""Save and restore a training state: the only file that knows Orbax."""
+"""Save and restore training states: the only file that knows Orbax.
+
+    checkpoints/step-00000531/state/         Orbax's own files
+    checkpoints/step-00000531/sums.json      their SHA-256, by relative path
+
+A checkpoint appears under its name whole and on disk, or not at all. Orbax and TensorStore check no sums of their own:
+a flipped bit in an array would be restored without a word.
+"""
 
 import gc
+import hashlib
+import json
 import logging
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,39 +23,103 @@ from typing import Any, TypeVar
 import jax
 import orbax.checkpoint as ocp
 
-from cvae_training.errors import RunError
+from cvae_training.errors import DamagedCheckpointError, RunError
+from cvae_training.objective import Losses
 from cvae_training.train import TrainState
 
-__all__ = ["restore", "save"]
+__all__ = ["checkpoints", "remove", "restore", "save", "step_of"]
 
 _Result = TypeVar("_Result")
+_PREFIX = "step-"
+_STATE, _SUMS = "state", "sums.json"
 
 
-def save(folder: Path, state: TrainState) -> None:
-    """Write `state` to a new folder; Orbax writes beside it and renames, so it is there whole or not at all."""
-
-    def write() -> None:
-        with ocp.StandardCheckpointer() as checkpointer:
-            checkpointer.save(folder.absolute(), state._asdict())
-
-    _with_one_error(f"cannot save a checkpoint to {folder}", write)
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, the newest first."""
+    if not folder.is_dir():
+        return []
+    return sorted((path for path in folder.iterdir() if path.name.startswith(_PREFIX)), reverse=True)
 
 
-def restore(folder: Path, like: TrainState) -> TrainState:
+def step_of(checkpoint: Path) -> int:
+    """How many steps had been trained when it was saved."""
+    return int(checkpoint.name.removeprefix(_PREFIX))
+
+
+def save(folder: Path, state: TrainState) -> Path:
+    """Save `state` as a checkpoint in `folder`, and give its path; one that is there for its step is kept.
+
+    Raises RunError where it cannot be written; nothing of it is left then.
+    """
+    target = folder / f"{_PREFIX}{int(state.step):08}"
+    if target.exists():
+        return target
+    work, failure = None, f"cannot save a checkpoint to {target}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".saving-", dir=folder))
+        _with_one_error(failure, partial(_write, work / _STATE, state))
+        (work / _SUMS).write_text(json.dumps(_sums(work / _STATE), indent=2, sort_keys=True) + "\n")
+        for path in (*work.rglob("*"), work):
+            _sync(path)
+        work.rename(target)
+        _sync(folder)
+    except OSError as error:
+        raise RunError(f"{failure}: {error.strerror}") from error
+    finally:
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+    return target
+
+
+def restore(checkpoint: Path, like: TrainState) -> TrainState:
     """Read back a state of the same tree, shapes and dtypes as `like`, whose arrays may be `jax.ShapeDtypeStruct`.
 
-    Raises RunError where there is no checkpoint, or one that does not fit.
+    Raises DamagedCheckpointError for files that are not those that were saved, RunError for a state that does not fit.
     """
-    if not folder.is_dir():
-        raise RunError(f"no checkpoint in {folder.parent}: the run did not finish")
+    try:
+        recorded = json.loads((checkpoint / _SUMS).read_text())
+        found = _sums(checkpoint / _STATE)
+    except (OSError, ValueError) as error:
+        raise DamagedCheckpointError(f"{checkpoint} is damaged: {_first_line(error)}") from error
+    if found != recorded:
+        names = sorted(found.keys() | recorded.keys()) if isinstance(recorded, dict) else [_SUMS]
+        name = next(name for name in names if name == _SUMS or found.get(name) != recorded.get(name))
+        raise DamagedCheckpointError(f"{checkpoint} is damaged: {name} is not what was saved")
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), like)
+    values = _with_one_error(f"cannot restore {checkpoint}", partial(_read, checkpoint / _STATE, target))
+    return TrainState(**{**values, "sums": Losses(*values["sums"])})
 
-    def read() -> TrainState:
-        with ocp.StandardCheckpointer() as checkpointer:
-            return TrainState(**checkpointer.restore(folder.absolute(), target._asdict()))
 
-    return _with_one_error(f"cannot restore the checkpoint in {folder.parent}", read)
+def _write(folder: Path, state: TrainState) -> None:
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(folder.absolute(), state._asdict())
+
+
+def _read(folder: Path, target: TrainState) -> dict[str, Any]:
+    with ocp.StandardCheckpointer() as checkpointer:
+        return checkpointer.restore(folder.absolute(), target._asdict())
+
+
+def remove(checkpoint: Path) -> None:
+    """Remove a checkpoint; what is left of it when this is cut short does not pass for one."""
+    hidden = checkpoint.with_name(f".removing-{checkpoint.name}")
+    checkpoint.rename(hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _with_one_error(failure: str, action: Callable[[], _Result]) -> _Result:
@@ -59,8 +135,8 @@ def _with_one_error(failure: str, action: Callable[[], _Result]) -> _Result:
     sys.unraisablehook = lambda _: None
     try:
         return action()
-    except Exception as error:  # Orbax and TensorStore raise many types, for a damaged file even bare ones
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+    except Exception as error:  # Orbax and TensorStore raise many types
+        reason = _first_line(error)
         if getattr(hook, "func", None) is not _hear_all_but_stragglers:
             hook = partial(_hear_all_but_stragglers, hook)
     finally:
@@ -75,3 +151,7 @@ def _hear_all_but_stragglers(hook: Callable[[Any], object], unraisable: Any) -> 
     # TensorStore's threads end after Orbax has given up, and each finds the event loop closed that it reports to.
     if str(unraisable.exc_value) != "Event loop is closed":
         hook(unraisable)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

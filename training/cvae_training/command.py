@@ -11,9 +11,11 @@ from typing import Any, Literal, NamedTuple, NoReturn, get_args, get_origin, get
 
 from cvae_training.config import PRESETS, Config, preset
 from cvae_training.data import data_set_names
-from cvae_training.errors import TrainingError
+from cvae_training.errors import StoppedError, TrainingError
 from cvae_training.progress import Progress
-from cvae_training.run import create_run
+from cvae_training.run import RunFolder
+from cvae_training.stop_request import StopRequest
+from cvae_training.training_run import create_run, resume_run
 
 __all__ = ["build_parser", "config_from", "main"]
 
@@ -21,26 +23,39 @@ _DEFAULT_PRESET = "fast"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run cvae-train and return its exit code: 0, or 2 after one line about the user's mistake."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
+    """Run cvae-train and return its exit code.
+
+    0 when the run is finished; 2 after one line about a mistake; 130 or 143 when SIGINT or SIGTERM stopped it, with a
+    checkpoint from which `--resume` goes on.
+    """
+    options = build_parser().parse_args(arguments)
+    asked = StopRequest()
     try:
-        config = config_from(options)
-        with Progress(config.epochs) as progress:
-            create_run(options.out, config, progress)
+        if options.resume:
+            own = RunFolder.open(options.out).config
+            config = config_from(options, preset(options.preset) if options.preset else own)
+            with asked, Progress(own.epochs) as progress:
+                resume_run(options.out, config, progress, asked)
+        else:
+            config = config_from(options, preset(options.preset or _DEFAULT_PRESET))
+            with asked, Progress(config.epochs) as progress:
+                create_run(options.out, config, progress, asked)
+    except StoppedError as stopped:
+        print(f"cvae-train: {stopped}", file=sys.stderr)
+        return 128 + asked.signal
     except TrainingError as error:
         print(f"cvae-train: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"cvae-train: interrupted; {options.out} has no checkpoint", file=sys.stderr)
+        print("cvae-train: interrupted twice; what came after the last checkpoint is lost", file=sys.stderr)
         return 130
     print(f"run saved in {options.out}")
     return 0
 
 
-def config_from(options: argparse.Namespace) -> Config:
-    """The chosen preset with the given flags put over it; InputError for what is unknown or out of range."""
-    values = preset(options.preset).to_dict()
+def config_from(options: argparse.Namespace, base: Config) -> Config:
+    """`base` with the given flags put over it; InputError for what is out of range."""
+    values = base.to_dict()
     for setting in _settings(Config):
         given = getattr(options, setting.name)
         if given is not None:
@@ -56,13 +71,21 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=f"Data sets: {', '.join(data_set_names())}. Presets: {', '.join(sorted(PRESETS))}.",
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="the run folder to create; must not exist"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the run folder to create; must not exist, but with --resume",
     )
     parser.add_argument(
         "--preset",
-        default=_DEFAULT_PRESET,
         metavar="NAME",
         help=f"settings to start from, overridden by the flags below: {', '.join(sorted(PRESETS))} [{_DEFAULT_PRESET}]",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run in --out, with its own settings, from its last checkpoint",
     )
     groups: dict[str, Any] = {}
     for group, name, hint, text in _settings(Config):
@@ -122,7 +145,9 @@ def _defaults(group: str | None, name: str) -> str:
 
 
 def _reader(hint: Any) -> Any:
-    return _integers if get_origin(hint) is tuple else str if get_origin(hint) is Literal else hint
+    if get_origin(hint) is tuple:
+        return _integers if get_args(hint)[0] is int else lambda text: tuple(text.split(","))
+    return str if get_origin(hint) is Literal else hint
 
 
 def _integers(text: str) -> tuple[int, ...]:
@@ -133,4 +158,6 @@ def _integers(text: str) -> tuple[int, ...]:
 
 
 def _metavar(hint: Any) -> str:
-    return "N,N,..." if get_origin(hint) is tuple else {int: "N", float: "X", str: "NAME"}[hint]
+    if get_origin(hint) is tuple:
+        return "N,N,..." if get_args(hint)[0] is int else "PATTERN,..."
+    return {int: "N", float: "X", str: "NAME"}[hint]

@@ -62,23 +62,38 @@ class ObjectiveConfig:
     """l2: half the squared error, the decoder ends in a ReLU, as in the article. bernoulli: cross-entropy on logits."""
     kl_weight: float = 0.5
     """Weight of the KL divergence from the posterior to the prior."""
+    kl_warmup_steps: int = 0
+    """Steps over which the KL's weight grows from 0 to kl_weight, in a straight line."""
+    free_bits: float = 0.0
+    """Nats that each latent may hold at no cost: below it, its KL averaged over a batch does not count."""
 
     def __post_init__(self) -> None:
-        _require(0 <= self.kl_weight <= _LARGEST, "kl_weight must be finite and at least 0", self.kl_weight)
+        for name in ("kl_weight", "free_bits"):
+            value = getattr(self, name)
+            _require(0 <= value <= _LARGEST, f"{name} must be finite and at least 0", value)
+        _require(self.kl_warmup_steps >= 0, "kl_warmup_steps must be at least 0", self.kl_warmup_steps)
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW and its learning rate."""
+    """AdamW, its learning rate, and what is done to gradients and parameters around it."""
 
     learning_rate: float = 1e-4
     """Learning rate, the highest one when a schedule changes it."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """constant, or cosine: decay to 0 over the whole run."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """constant; or linear or cosine: decay to 0 over the whole run, in a straight line or half a cosine's wave."""
     warmup_steps: int = 0
     """Steps of linear growth from 0 to the learning rate, at the start."""
     weight_decay: float = 1e-4
     """AdamW's decoupled weight decay."""
+    clip_norm: float = 0.0
+    """Largest norm of all gradients together, to which larger ones are scaled down; 0 for no limit."""
+    ema_decay: float = 0.0
+    """Decay per step of an exponential moving average of the parameters, which is evaluated and exported in their
+    place; 0 for none."""
+    trainable: tuple[str, ...] = ("*",)
+    """Patterns of the parameters to train, by path, as decoder/* or */bias; with a ! before it, of those to leave as
+    they are. The last pattern that matches decides."""
 
     def __post_init__(self) -> None:
         _require(
@@ -87,11 +102,10 @@ class OptimizerConfig:
             self.learning_rate,
         )
         _require(self.warmup_steps >= 0, "warmup_steps must be at least 0", self.warmup_steps)
-        _require(
-            0 <= self.weight_decay <= _LARGEST,
-            "weight_decay must be finite and at least 0",
-            self.weight_decay,
-        )
+        for name in ("weight_decay", "clip_norm"):
+            value = getattr(self, name)
+            _require(0 <= value <= _LARGEST, f"{name} must be finite and at least 0", value)
+        _require(0 <= self.ema_decay < 1, "ema_decay must be at least 0 and below 1", self.ema_decay)
 
 
 @dataclass(frozen=True)
@@ -108,11 +122,24 @@ class Config:
     """Images per step; what does not fill a batch at an epoch's end is left out of that epoch."""
     seed: int = 0xFFFF
     """Seed of the parameters, the order of the images and the posterior's noise."""
+    start_from: str = ""
+    """A run folder whose parameters to begin with, of the same network."""
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """What layers compute in; parameters, losses and the optimizer are float32 in any case."""
+    checkpoint_epochs: int = 10
+    """Epochs between checkpoints; there is always one at the end."""
+    keep_checkpoints: int = 2
+    """How many of the last checkpoints to keep, beside the one with the lowest held-out loss."""
+    patience: int = 0
+    """Stop after this many epochs without a lower held-out loss, and use the best checkpoint; 0 to go on to the end."""
 
     def __post_init__(self) -> None:
         _require(self.epochs >= 1, "epochs must be at least 1", self.epochs)
         _require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
         _require(0 <= self.seed < 2**32, "seed must be from 0 to 2^32 - 1", self.seed)
+        _require(self.checkpoint_epochs >= 1, "checkpoint_epochs must be at least 1", self.checkpoint_epochs)
+        _require(self.keep_checkpoints >= 1, "keep_checkpoints must be at least 1", self.keep_checkpoints)
+        _require(self.patience >= 0, "patience must be at least 0", self.patience)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as nested dictionaries that JSON can hold."""
@@ -167,7 +194,7 @@ def _read(cls: type, values: object, path: str) -> Any:
 def _checked(hint: Any, value: Any, name: str) -> Any:
     if get_origin(hint) is tuple:
         if isinstance(value, list | tuple):
-            return tuple(_checked(int, item, name) for item in value)
+            return tuple(_checked(get_args(hint)[0], item, name) for item in value)
     elif get_origin(hint) is Literal:
         if value in get_args(hint):
             return value

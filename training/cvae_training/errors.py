@@ -3,10 +3,22 @@
 TrainingError
 ├── InputError (also ValueError)    an argument, setting, preset or data set that cannot be used
 ├── DataError                       a data set's files are damaged
-└── RunError                        a run folder that cannot be read or written
+├── RunError                        a run folder that cannot be read or written
+│   └── DamagedCheckpointError      a checkpoint's files are not those that were saved
+└── StoppedError                    training was asked to stop, and left a checkpoint
+
+CheckpointWarning (UserWarning)     a damaged checkpoint was passed over for an older one
 """
 
-__all__ = ["DataError", "InputError", "RunError", "TrainingError"]
+__all__ = [
+    "CheckpointWarning",
+    "DamagedCheckpointError",
+    "DataError",
+    "InputError",
+    "RunError",
+    "StoppedError",
+    "TrainingError",
+]
 
 
 class TrainingError(Exception):
@@ -23,3 +35,15 @@ class DataError(TrainingError):
 
 class RunError(TrainingError):
     """A run folder is missing, incomplete, damaged or in the way."""
+
+
+class DamagedCheckpointError(RunError):
+    """A checkpoint's files are missing or changed."""
+
+
+class StoppedError(TrainingError):
+    """Training was asked to stop, saved a checkpoint and can be resumed."""
+
+
+class CheckpointWarning(UserWarning):
+    """A damaged checkpoint was passed over for an older one."""

@@ -15,7 +15,15 @@ from jaxtyping import Array, Float
 
 from cvae_training.config import ObjectiveConfig
 
-__all__ = ["LIKELIHOODS", "Likelihood", "Losses", "kl_to_standard_normal", "losses"]
+__all__ = [
+    "LIKELIHOODS",
+    "Likelihood",
+    "Losses",
+    "kl_beyond_free_bits",
+    "kl_of_each_latent",
+    "kl_to_standard_normal",
+    "losses",
+]
 
 
 class Likelihood(NamedTuple):
@@ -58,11 +66,25 @@ LIKELIHOODS: Mapping[str, Likelihood] = {
 }
 
 
+def kl_of_each_latent(
+    mean: Float[Array, "batch latent"], logvar: Float[Array, "batch latent"]
+) -> Float[Array, "batch latent"]:
+    """KL(N(mean, exp(logvar)) || N(0, 1)) in closed form: Kingma & Welling 2014, appendix B."""
+    return -0.5 * (1 + logvar - mean**2 - jnp.exp(logvar))
+
+
 def kl_to_standard_normal(
     mean: Float[Array, "batch latent"], logvar: Float[Array, "batch latent"]
 ) -> Float[Array, " batch"]:
-    """KL(N(mean, exp(logvar)) || N(0, I)) in closed form: Kingma & Welling 2014, appendix B."""
-    return -0.5 * jnp.sum(1 + logvar - mean**2 - jnp.exp(logvar), axis=-1)
+    """KL(N(mean, exp(logvar)) || N(0, I)): the sum over latents."""
+    return kl_of_each_latent(mean, logvar).sum(axis=-1)
+
+
+def kl_beyond_free_bits(
+    mean: Float[Array, "batch latent"], logvar: Float[Array, "batch latent"], free_bits: float
+) -> Float[Array, ""]:
+    """The batch's mean KL with each latent's part at least `free_bits` nats: Kingma et al. 2016, section C.8."""
+    return jnp.maximum(kl_of_each_latent(mean, logvar).mean(axis=0), free_bits).sum()
 
 
 def losses(
@@ -71,10 +93,12 @@ def losses(
     decoded: Float[Array, "batch pixels"],
     mean: Float[Array, "batch latent"],
     logvar: Float[Array, "batch latent"],
+    kl_share: Float[Array, ""] | float = 1.0,
 ) -> Losses:
-    """The loss of a batch, and its parts."""
+    """The loss of a batch, and its parts; `kl_share` of kl_weight is used, which warm-up lets grow to 1."""
     likelihood = LIKELIHOODS[config.likelihood]
     reconstruction = likelihood.reconstruction(decoded, x).mean()
     mse = reconstruction if config.likelihood == "l2" else l2_reconstruction(likelihood.mean(decoded), x).mean()
     kl = kl_to_standard_normal(mean, logvar).mean()
-    return Losses(loss=reconstruction + config.kl_weight * kl, mse=mse, kl=kl)
+    counted = kl_beyond_free_bits(mean, logvar, config.free_bits) if config.free_bits > 0 else kl
+    return Losses(loss=reconstruction + kl_share * config.kl_weight * counted, mse=mse, kl=kl)

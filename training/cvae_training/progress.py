@@ -41,7 +41,7 @@ class Progress:
         if self._bar is not None:
             self._bar.set_description_str("training", refresh=False)
             self._bar.set_postfix_str(losses, refresh=False)
-            self._bar.update()
+            self._bar.update(report.epoch - self._bar.n)  # a resumed run begins in the middle
             return
         due = report.epoch * _LINES // self._epochs
         if due > self._shown or report.epoch == 1:

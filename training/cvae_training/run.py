@@ -1,13 +1,13 @@
-"""A run folder: what training leaves and export reads.
+"""A run folder: what training leaves, goes on from, and export reads.
 
 config.json       settings, data set, classes and image shape; written first
 metrics.jsonl     one line per epoch
-checkpoint/       the last state, written last
+checkpoints/      the last states, and the one with the lowest held-out loss
 """
 
 import json
 import sys
-from collections.abc import Callable
+import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,20 +18,19 @@ from jaxtyping import PyTree
 
 from cvae_training import checkpoint
 from cvae_training.config import Config
-from cvae_training.data import load_data_set
-from cvae_training.errors import RunError
+from cvae_training.errors import CheckpointWarning, DamagedCheckpointError, RunError
 from cvae_training.model import Cvae, build_model
-from cvae_training.optimizer import build_optimizer
-from cvae_training.train import EpochReport, count_steps, initial_state, train
+from cvae_training.train import TrainState, count_steps, initial_state
 
-__all__ = ["RUN_VERSION", "Run", "create_run", "load_run"]
+__all__ = ["RUN_VERSION", "Run", "RunFolder", "load_run"]
 
 RUN_VERSION = 1
+_CONFIG, _METRICS, _CHECKPOINTS = "config.json", "metrics.jsonl", "checkpoints"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its network, parameters and what they were trained on."""
+    """A run's network, parameters and what they were trained on."""
 
     config: Config
     classes: tuple[str, ...]
@@ -39,8 +38,9 @@ class Run:
     images: dict[str, int]
     """How many images each split of the data set has, `train` and `held_out`."""
     params: PyTree
+    """The parameters to evaluate and export: their average, where the settings ask for one."""
     metrics: tuple[dict[str, Any], ...]
-    """The lines of metrics.jsonl, one per epoch."""
+    """The lines of metrics.jsonl, one per epoch, up to the checkpoint's."""
     versions: dict[str, str]
     """The versions that trained it, by library."""
 
@@ -50,83 +50,160 @@ class Run:
         return build_model(self.config, self.image_shape)
 
 
-def create_run(folder: Path, config: Config, on_epoch: Callable[[EpochReport], None] = lambda _: None) -> None:
-    """Train by `config` and leave a run in `folder`, which must not exist.
+@dataclass(frozen=True)
+class RunFolder:
+    """A run folder's fixed part, and how its changing parts are read and written."""
 
-    Raises InputError for settings that cannot be used and RunError for a folder that cannot.
-    """
-    data = load_data_set(config.data.data_set)
-    # What settings can only be refused for with the data at hand is refused before a folder is there.
-    build_optimizer(config.optimizer, config.epochs * count_steps(config, len(data.train)))
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError as error:
-        raise RunError(f"{folder} exists: choose another folder, or remove it first") from error
-    except OSError as error:
-        raise RunError(f"cannot create {folder}: {error.strerror}") from error
-    header = {
-        "run_version": RUN_VERSION,
-        "config": config.to_dict(),
-        "classes": data.classes,
-        "image_shape": data.image_shape,
-        "images": {"train": len(data.train), "held_out": len(data.held_out)},
-        "versions": {"python": sys.version.split()[0]}
-        | {name: version(name) for name in ("cvae-training", "jax", "flax", "optax", "orbax-checkpoint")},
-    }
-    try:
-        (folder / "config.json").write_text(json.dumps(header, indent=2) + "\n")
-        with (folder / "metrics.jsonl").open("w", buffering=1) as metrics:
+    folder: Path
+    config: Config
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    images: dict[str, int]
+    versions: dict[str, str]
 
-            def record(report: EpochReport) -> None:
-                metrics.write(json.dumps(_to_json(report)) + "\n")
-                on_epoch(report)
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        config: Config,
+        classes: tuple[str, ...],
+        image_shape: tuple[int, int, int],
+        images: dict[str, int],
+    ) -> "RunFolder":
+        """A new folder with its config.json; RunError where there is one already, or none can be."""
+        libraries = ("cvae-training", "jax", "flax", "optax", "orbax-checkpoint")
+        versions = {"python": sys.version.split()[0]} | {name: version(name) for name in libraries}
+        header = {
+            "run_version": RUN_VERSION,
+            "config": config.to_dict(),
+            "classes": classes,
+            "image_shape": image_shape,
+            "images": images,
+            "versions": versions,
+        }
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError as error:
+            raise RunError(f"{folder} exists: choose another folder, or remove it first") from error
+        except OSError as error:
+            raise RunError(f"cannot create {folder}: {error.strerror}") from error
+        try:
+            (folder / _CONFIG).write_text(json.dumps(header, indent=2) + "\n")
+        except OSError as error:
+            raise RunError(f"cannot write to {folder}: {error.strerror}") from error
+        return cls(folder, config, classes, image_shape, images, versions)
 
-            state = train(config, data, record)
-    except OSError as error:
-        raise RunError(f"cannot write to {folder}: {error.strerror}") from error
-    except jax.errors.JaxRuntimeError as error:  # out of memory, most of all
-        raise RunError(f"training failed: {str(error).splitlines()[0]}") from error
-    checkpoint.save(folder / "checkpoint", state)
+    @classmethod
+    def open(cls, folder: Path) -> "RunFolder":
+        """Read config.json; RunError for a folder that is missing, damaged or of a newer version."""
+        path = folder / _CONFIG
+        try:
+            header = json.loads(path.read_text())
+        except OSError as error:
+            raise RunError(f"{folder} is not a run folder: cannot read {error.filename}: {error.strerror}") from error
+        except ValueError as error:
+            raise RunError(f"{folder} has a damaged {_CONFIG} or {_METRICS}: {error}") from error
+        try:
+            if header["run_version"] > RUN_VERSION:
+                raise RunError(
+                    f"{folder} is a run of version {header['run_version']}, newer than this cvae-training reads "
+                    f"({RUN_VERSION}): pip install -U cvae-training"
+                )
+            height, width, channels = (int(size) for size in header["image_shape"])
+            opened = cls(
+                folder,
+                Config.from_dict(header["config"]),
+                tuple(str(name) for name in header["classes"]),
+                (height, width, channels),
+                {name: int(header["images"][name]) for name in ("train", "held_out")},
+                {str(name): str(value) for name, value in header["versions"].items()},
+            )
+            if min(len(opened.classes), height, width, channels) < 1:
+                raise ValueError("classes and image_shape must not be empty or 0")
+            opened.like()
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            field = f"no {error}" if isinstance(error, KeyError) else error
+            raise RunError(f"{path} is damaged: {field}") from error
+        return opened
+
+    def like(self, params: PyTree = None) -> TrainState:
+        """The shapes and dtypes of the run's state."""
+        steps = self.config.epochs * count_steps(self.config, self.images["train"])
+        return jax.eval_shape(lambda: initial_state(self.config, self.image_shape, len(self.classes), steps, params))
+
+    def metrics(self, last_step: int | None = None) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl, up to a step; RunError for a file that is damaged."""
+        try:
+            lines = [json.loads(line) for line in (self.folder / _METRICS).read_text().splitlines()]
+            return [line for line in lines if last_step is None or line["step"] <= last_step]
+        except OSError as error:
+            reason = f"cannot read {error.filename}: {error.strerror}"
+            raise RunError(f"{self.folder} is not a run folder: {reason}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self.folder} has a damaged {_CONFIG} or {_METRICS}: {error}") from error
+
+    def write_metrics(self, lines: list[dict[str, Any]]) -> None:
+        """Make `lines` the whole of metrics.jsonl, at once."""
+        new = self.folder / f".{_METRICS}"
+        try:
+            new.write_text("".join(json.dumps(line) + "\n" for line in lines))
+            new.rename(self.folder / _METRICS)
+        except OSError as error:
+            raise RunError(f"cannot write to {self.folder}: {error.strerror}") from error
+
+    def append_metrics(self, line: dict[str, Any]) -> None:
+        """Add a line to metrics.jsonl."""
+        try:
+            with (self.folder / _METRICS).open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise RunError(f"cannot write to {self.folder}: {error.strerror}") from error
+
+    def save(self, state: TrainState) -> None:
+        """Save a checkpoint, and remove those that the settings do not ask to keep."""
+        checkpoint.save(self.folder / _CHECKPOINTS, state)
+        best = best_step(self.metrics(), saved=[checkpoint.step_of(path) for path in self._checkpoints()])
+        for path in self._checkpoints()[self.config.keep_checkpoints :]:
+            if checkpoint.step_of(path) != best:
+                checkpoint.remove(path)
+
+    def restore(self, *, best: bool = False) -> TrainState:
+        """The newest checkpoint's state, or the one with the lowest held-out loss.
+
+        A damaged checkpoint is passed over for the newest other one, with a CheckpointWarning that names it. Raises
+        RunError where there is none, or none that is whole.
+        """
+        paths = self._checkpoints()
+        if not paths:
+            raise RunError(f"no checkpoint in {self.folder}: the run did not come to its first")
+        if best:
+            step = best_step(self.metrics(), saved=[checkpoint.step_of(path) for path in paths])
+            paths.sort(key=lambda path: checkpoint.step_of(path) != step)
+        like = self.like()
+        for path in paths:
+            try:
+                return checkpoint.restore(path, like)
+            except DamagedCheckpointError as error:
+                warnings.warn(f"{error}; using an older one", CheckpointWarning, stacklevel=2)
+        raise RunError(f"no checkpoint in {self.folder} is whole; the newest: {paths[0].name}")
+
+    def _checkpoints(self) -> list[Path]:
+        return checkpoint.checkpoints(self.folder / _CHECKPOINTS)
+
+
+def best_step(metrics: list[dict[str, Any]], saved: list[int]) -> int | None:
+    """Of the saved steps, that with the lowest held-out loss; the first of equals, None where no saved step has one."""
+    losses = {line["step"]: line["held_out"]["loss"] for line in metrics if line["step"] in saved}
+    return min(losses, key=lambda step: losses[step], default=None)
 
 
 def load_run(folder: Path) -> Run:
-    """Read a finished run.
+    """Read a run: its last state, or its best where it was to stop early.
 
     Raises RunError for a folder that is missing, has no checkpoint, is damaged or comes from a newer version.
     """
-    path = folder / "config.json"
-    try:
-        header = json.loads(path.read_text())
-        lines = (folder / "metrics.jsonl").read_text().splitlines()
-        metrics = tuple(json.loads(line) for line in lines)
-    except OSError as error:
-        raise RunError(f"{folder} is not a run folder: cannot read {error.filename}: {error.strerror}") from error
-    except ValueError as error:
-        raise RunError(f"{folder} has a damaged config.json or metrics.jsonl: {error}") from error
-    try:
-        if header["run_version"] > RUN_VERSION:
-            raise RunError(
-                f"{folder} is a run of version {header['run_version']}, newer than this cvae-training reads "
-                f"({RUN_VERSION}): pip install -U cvae-training"
-            )
-        config = Config.from_dict(header["config"])
-        classes = tuple(str(name) for name in header["classes"])
-        height, width, channels = (int(size) for size in header["image_shape"])
-        if min(len(classes), height, width, channels) < 1:
-            raise ValueError("classes and image_shape must not be empty or 0")
-        images = {name: int(header["images"][name]) for name in ("train", "held_out")}
-        total_steps = config.epochs * count_steps(config, images["train"])
-        versions = {str(name): str(value) for name, value in header["versions"].items()}
-        like = jax.eval_shape(lambda: initial_state(config, (height, width, channels), len(classes), total_steps))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        field = f"no {error}" if isinstance(error, KeyError) else error
-        raise RunError(f"{path} is damaged: {field}") from error
-    state = checkpoint.restore(folder / "checkpoint", like)
-    return Run(config, classes, (height, width, channels), images, state.params, metrics, versions)
-
-
-def _to_json(report: EpochReport) -> dict[str, Any]:
-    values: dict[str, Any] = {"epoch": report.epoch, "step": report.epoch * report.steps}
-    for name, parts in (("train", report.train), ("held_out", report.held_out)):
-        values[name] = {part: round(float(value), 6) for part, value in parts._asdict().items()}
-    return values
+    run = RunFolder.open(folder)
+    run.metrics()
+    state = run.restore(best=run.config.patience > 0)
+    metrics = tuple(run.metrics(int(state.step)))
+    return Run(run.config, run.classes, run.image_shape, run.images, state.evaluated, metrics, run.versions)

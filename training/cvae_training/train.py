@@ -1,18 +1,21 @@
-"""Training as one compiled program per epoch over images that lie on the device.
+"""Training as one compiled program over images that lie on the device, run for any number of steps at a time.
 
     state_{t+1} = step(state_t, batch_t, fold_in(noise_key, t))
-    batch_t     = part of the permutation of the images by fold_in(order_key, epoch)
+    batch_t     = part of the permutation of the images by fold_in(order_key, epoch of t)
+    ema_{t+1}   = d_t ema_t + (1 - d_t) params_{t+1},   d_t = min(ema_decay, (1 + t) / (10 + t))
 
-No key is kept from step to step, so step t draws the same noise whenever and wherever it is run.
+All that step t uses follows from t and the state, so a run that is cut anywhere and resumed is the same run, bit for
+bit.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Int32, PRNGKeyArray, PyTree, UInt8
 
 from cvae_training.config import Config
@@ -20,11 +23,21 @@ from cvae_training.data import DataSet, Split
 from cvae_training.errors import InputError, TrainingError
 from cvae_training.model import Cvae, build_model
 from cvae_training.objective import Losses, losses
-from cvae_training.optimizer import build_optimizer
+from cvae_training.optimizer import build_optimizer, trainable_leaves
 
-__all__ = ["EpochReport", "TrainState", "count_steps", "evaluate_losses", "initial_state", "train"]
+__all__ = [
+    "EpochReport",
+    "Stretch",
+    "TrainState",
+    "count_steps",
+    "evaluate_losses",
+    "initial_state",
+    "train",
+    "train_in_stretches",
+]
 
 _INIT, _ORDER, _NOISE, _HELD_OUT = range(4)
+_STRETCH_SECONDS = 0.5
 
 
 class TrainState(NamedTuple):
@@ -33,6 +46,15 @@ class TrainState(NamedTuple):
     step: Int32[Array, ""]
     params: PyTree
     opt_state: PyTree
+    ema: PyTree
+    """The average of `params`, or an empty dictionary where there is none."""
+    sums: Losses
+    """The sums of the losses since the epoch began."""
+
+    @property
+    def evaluated(self) -> PyTree:
+        """The parameters to evaluate and export: the average, where there is one."""
+        return self.ema or self.params
 
 
 class EpochReport(NamedTuple):
@@ -44,13 +66,25 @@ class EpochReport(NamedTuple):
     held_out: Losses
 
 
-def initial_state(config: Config, image_shape: tuple[int, int, int], num_classes: int, total_steps: int) -> TrainState:
-    """Parameters drawn from the config's seed, with the optimizer's state for a run of `total_steps`."""
+class Stretch(NamedTuple):
+    """A state that training has come to, and the report of the epoch if it ends there."""
+
+    state: TrainState
+    report: EpochReport | None
+
+
+def initial_state(
+    config: Config, image_shape: tuple[int, int, int], num_classes: int, total_steps: int, params: PyTree = None
+) -> TrainState:
+    """The state before the first step of a run of `total_steps`; its parameters are drawn by the seed unless given."""
     height, width, channels = image_shape
-    model = build_model(config, image_shape)
-    key = _key(config, _INIT)
-    params = model.init(key, jnp.zeros((1, height * width * channels)), jnp.zeros((1, num_classes)), key)
-    return TrainState(jnp.zeros((), jnp.int32), params, build_optimizer(config.optimizer, total_steps).init(params))
+    if params is None:
+        key = _key(config, _INIT)
+        model = build_model(config, image_shape)
+        params = model.init(key, jnp.zeros((1, height * width * channels)), jnp.zeros((1, num_classes)), key)
+    opt_state = build_optimizer(config.optimizer, total_steps).init(params)
+    ema = jax.tree.map(jnp.copy, params) if config.optimizer.ema_decay > 0 else {}
+    return TrainState(jnp.zeros((), jnp.int32), params, opt_state, ema, Losses(*jnp.zeros(3)))
 
 
 def count_steps(config: Config, num_images: int) -> int:
@@ -61,32 +95,63 @@ def count_steps(config: Config, num_images: int) -> int:
 
 
 def train(config: Config, data: DataSet, on_epoch: Callable[[EpochReport], None]) -> TrainState:
-    """Train for `config.epochs` and return the last state; `on_epoch` is told of each epoch as it ends.
+    """Train from the first step to the last and return the last state; `on_epoch` is told of each epoch as it ends.
 
     Raises InputError for a batch larger than the data, TrainingError when the loss is no longer finite.
     """
+    total_steps = config.epochs * count_steps(config, len(data.train))
+    state = initial_state(config, data.image_shape, len(data.classes), total_steps)
+    for state, report in train_in_stretches(config, data, state):  # noqa: B007, B020 -- each state follows from the one before
+        if report is not None:
+            on_epoch(report)
+    return state
+
+
+def train_in_stretches(config: Config, data: DataSet, state: TrainState) -> Iterator[Stretch]:
+    """Train from `state` to the last epoch's end, in stretches of about half a second that end with each epoch.
+
+    A state's arrays are the next stretch's own: save or copy it before going on. Raises as `train` does.
+    """
     steps_per_epoch = count_steps(config, len(data.train))
     total_steps = config.epochs * steps_per_epoch
-    model = build_model(config, data.image_shape)
-    state = initial_state(config, data.image_shape, len(data.classes), total_steps)
-    run_epoch = _compile_epoch(config, model, build_optimizer(config.optimizer, total_steps), len(data.classes))
     images, labels = jnp.asarray(data.train.images), jnp.asarray(data.train.labels)
-    for epoch in range(config.epochs):
-        state, train_losses = run_epoch(state, images, labels, epoch)
-        held_out = evaluate_losses(config, state.params, data.held_out, len(data.classes))
-        for loss in (train_losses.loss, held_out.loss):
-            if not np.isfinite(loss):
-                raise TrainingError(
-                    f"the loss became {loss} in epoch {epoch + 1}: try a lower --learning-rate, or warm-up"
-                )
-        on_epoch(EpochReport(epoch + 1, steps_per_epoch, train_losses, held_out))
-    return state
+    step, stretch = int(state.step), _next_stretch(0, 0, 1.0)
+    while step < total_steps:
+        start, count = time.monotonic(), min(stretch, steps_per_epoch - step % steps_per_epoch)
+        state = _run_steps(config, len(data.classes), total_steps, state, images, labels, jnp.int32(count))
+        step = int(state.step)
+        seconds = time.monotonic() - start
+        stretch = _next_stretch(stretch, count, seconds)
+        _require_finite(state.sums.loss, f"step {step}")
+        if step % steps_per_epoch:
+            yield Stretch(state, None)
+            continue
+        train_losses = jax.tree.map(lambda total: total / steps_per_epoch, state.sums)
+        held_out = evaluate_losses(config, state.evaluated, data.held_out, len(data.classes))
+        epoch = step // steps_per_epoch
+        _require_finite(held_out.loss, f"step {step}, on the held-out images")
+        yield Stretch(state, EpochReport(epoch, steps_per_epoch, train_losses, held_out))
 
 
 def evaluate_losses(config: Config, params: PyTree, split: Split, num_classes: int) -> Losses:
     """The losses over a whole split, with noise of its own that is the same at every call."""
     height, width, channels = split.images.shape[1:]
     return _evaluate(config, (height, width, channels), num_classes, params, split.images, split.labels)
+
+
+def _next_stretch(stretch: int, count: int, seconds: float) -> int:
+    """How many steps to run next, after `count` of an intended `stretch` took `seconds`.
+
+    Half a second's worth, but at most twice as many as before; one to begin with, since it is compiled then.
+    """
+    return max(1, min(2 * stretch, int(count * _STRETCH_SECONDS / seconds)))
+
+
+def _require_finite(loss: Float[Array, ""], when: str) -> None:
+    if not np.isfinite(loss):
+        raise TrainingError(
+            f"the loss became {loss} in {when}: try a lower --learning-rate, --warmup-steps or --clip-norm"
+        )
 
 
 def _key(config: Config, stream: int) -> PRNGKeyArray:
@@ -101,44 +166,73 @@ def _forward(
     images: UInt8[Array, "batch height width channels"],
     labels: Int32[Array, " batch"],
     key: PRNGKeyArray,
+    kl_share: Float[Array, ""] | float = 1.0,
 ) -> Losses:
     x = images.reshape(images.shape[0], -1).astype(jnp.float32) / 255
     outputs: Any = model.apply(params, x, jax.nn.one_hot(labels, num_classes), key)
     decoded, mean, logvar = outputs
-    return losses(config.objective, x, decoded, mean, logvar)
+    return losses(config.objective, x, decoded, mean, logvar, kl_share)
 
 
-def _compile_epoch(
-    config: Config, model: Cvae, optimizer: optax.GradientTransformation, num_classes: int
-) -> Callable[..., tuple[TrainState, Losses]]:
-    order_key, noise_key = _key(config, _ORDER), _key(config, _NOISE)
+@partial(jax.jit, static_argnames=("config", "num_classes", "total_steps"), donate_argnames="state")
+def _run_steps(
+    config: Config,
+    num_classes: int,
+    total_steps: int,
+    state: TrainState,
+    images: UInt8[Array, "n height width channels"],
+    labels: Int32[Array, " n"],
+    count: Int32[Array, ""],
+) -> TrainState:
+    """Run `count` steps of one epoch, or stop after the first whose loss is not finite."""
+    height, width, channels = images.shape[1:]
+    model = build_model(config, (height, width, channels), config.compute_dtype)
+    optimizer = build_optimizer(config.optimizer, total_steps)
+    # A frozen parameter is left alone rather than added 0 to, which would turn -0 into 0.
+    trained = trainable_leaves(config.optimizer.trainable, state.params)
+    steps_per_epoch = images.shape[0] // config.batch_size
+    order_key = jax.random.fold_in(_key(config, _ORDER), state.step // steps_per_epoch)
+    order = jax.random.permutation(order_key, images.shape[0])
 
     def loss_and_parts(params: PyTree, *batch: Any) -> tuple[Float[Array, ""], Losses]:
         parts = _forward(config, model, num_classes, params, *batch)
         return parts.loss, parts
 
-    def run_epoch(
-        state: TrainState,
-        images: UInt8[Array, "n height width channels"],
-        labels: Int32[Array, " n"],
-        epoch: Int32[Array, ""],
-    ) -> tuple[TrainState, Losses]:
-        def step(state: TrainState, chosen: Int32[Array, " batch"]) -> tuple[TrainState, Losses]:
-            key = jax.random.fold_in(noise_key, state.step)
-            (_, parts), gradients = jax.value_and_grad(loss_and_parts, has_aux=True)(
-                state.params, images[chosen], labels[chosen], key
-            )
-            updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-            params = optax.apply_updates(state.params, updates)
-            return TrainState(state.step + 1, params, opt_state), parts
+    def goes_on(so_far: tuple[Int32[Array, ""], TrainState]) -> Array:
+        return (so_far[0] < count) & jnp.isfinite(so_far[1].sums.loss)
 
-        steps = images.shape[0] // config.batch_size
-        order = jax.random.permutation(jax.random.fold_in(order_key, epoch), images.shape[0])
-        batches = order[: steps * config.batch_size].reshape(steps, config.batch_size)
-        state, parts = jax.lax.scan(step, state, batches)
-        return state, jax.tree.map(jnp.mean, parts)
+    def step(so_far: tuple[Int32[Array, ""], TrainState]) -> tuple[Int32[Array, ""], TrainState]:
+        done, state = so_far
+        position = state.step % steps_per_epoch
+        chosen = jax.lax.dynamic_slice_in_dim(order, position * config.batch_size, config.batch_size)
+        (_, parts), gradients = jax.value_and_grad(loss_and_parts, has_aux=True)(
+            state.params,
+            images[chosen],
+            labels[chosen],
+            jax.random.fold_in(_key(config, _NOISE), state.step),
+            _kl_share(config, state.step),
+        )
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        params = jax.tree.map(lambda p, u, t: p + u if t else p, state.params, updates, trained)
+        sums = jax.tree.map(lambda total, part: jnp.where(position == 0, 0.0, total) + part, state.sums, parts)
+        return done + 1, TrainState(state.step + 1, params, opt_state, _average(config, state, params), sums)
 
-    return jax.jit(run_epoch, donate_argnames="state")
+    # Not a scan, which compiles for one number of steps.
+    return jax.lax.while_loop(goes_on, step, (jnp.zeros_like(count), state))[1]
+
+
+def _kl_share(config: Config, step: Int32[Array, ""]) -> Float[Array, ""] | float:
+    """The share of kl_weight at a step: (step + 1) / kl_warmup_steps, at most 1."""
+    if config.objective.kl_warmup_steps == 0:
+        return 1.0
+    return jnp.minimum(1.0, (step + 1) / config.objective.kl_warmup_steps)
+
+
+def _average(config: Config, state: TrainState, params: PyTree) -> PyTree:
+    if config.optimizer.ema_decay == 0:
+        return {}
+    decay = jnp.minimum(config.optimizer.ema_decay, (1 + state.step) / (10 + state.step))
+    return jax.tree.map(lambda average, value: decay * average + (1 - decay) * value, state.ema, params)
 
 
 def _evaluate_whole(

@@ -1,0 +1,146 @@
+"""Training into a run folder: from the start, or on from its newest checkpoint, to the same bits."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from cvae_training.config import Config
+from cvae_training.data import DataSet, load_data_set
+from cvae_training.errors import InputError, RunError, StoppedError
+from cvae_training.run import RunFolder, load_run
+from cvae_training.train import EpochReport, TrainState, count_steps, initial_state, train_in_stretches
+
+__all__ = ["create_run", "resume_run"]
+
+
+def _nothing(_: EpochReport) -> None:
+    pass
+
+
+def _never() -> bool:
+    return False
+
+
+def create_run(
+    folder: Path,
+    config: Config,
+    on_epoch: Callable[[EpochReport], None] = _nothing,
+    should_stop: Callable[[], bool] = _never,
+) -> None:
+    """Train by `config` and leave a run in `folder`, which must not exist.
+
+    `on_epoch` is told of each epoch; when `should_stop`, asked twice a second, says so, a checkpoint is saved and
+    StoppedError raised. Raises InputError for settings that cannot be used and RunError for a folder that cannot.
+    """
+    data = load_data_set(config.data.data_set)
+    total_steps = config.epochs * count_steps(config, len(data.train))
+    state = initial_state(config, data.image_shape, len(data.classes), total_steps)
+    if config.start_from:
+        params = load_run(Path(config.start_from)).params
+        if jax.tree.map(jax.numpy.shape, params) != jax.tree.map(jax.numpy.shape, state.params):
+            raise InputError(f"start_from: {config.start_from} is a run of another network")
+        state = initial_state(config, data.image_shape, len(data.classes), total_steps, params)
+    images = {"train": len(data.train), "held_out": len(data.held_out)}
+    run = RunFolder.create(folder, config, data.classes, data.image_shape, images)
+    run.write_metrics([])
+    _train_on(run, data, state, on_epoch, should_stop)
+
+
+def resume_run(
+    folder: Path,
+    config: Config | None = None,
+    on_epoch: Callable[[EpochReport], None] = _nothing,
+    should_stop: Callable[[], bool] = _never,
+) -> None:
+    """Go on with the run in `folder` from its newest whole checkpoint, or from the start where it has none.
+
+    `config`, where it is given, must be the run's own: InputError names the first setting that is not. Else as
+    `create_run`.
+    """
+    run = RunFolder.open(folder)
+    if config is not None and config != run.config:
+        raise InputError(f"--resume goes on with the run's own settings: {_difference(config, run.config)}")
+    data = load_data_set(run.config.data.data_set)
+    found = (data.classes, data.image_shape, {"train": len(data.train), "held_out": len(data.held_out)})
+    if found != (run.classes, run.image_shape, run.images):
+        raise RunError(f"the data set {data.name} is not what the run in {folder} was trained on")
+    if any((folder / "checkpoints").glob("step-*")):
+        state = run.restore()
+    else:
+        total_steps = run.config.epochs * count_steps(run.config, len(data.train))
+        state = initial_state(run.config, run.image_shape, len(run.classes), total_steps)
+    # What was written after the checkpoint will be written again.
+    run.write_metrics(run.metrics(int(state.step)) if (folder / "metrics.jsonl").exists() else [])
+    _train_on(run, data, state, on_epoch, should_stop)
+
+
+def _train_on(
+    run: RunFolder,
+    data: DataSet,
+    state: TrainState,
+    on_epoch: Callable[[EpochReport], None],
+    should_stop: Callable[[], bool],
+) -> None:
+    try:
+        _write_stretches(run, data, state, on_epoch, should_stop)
+    except jax.errors.JaxRuntimeError as error:  # out of memory, most of all
+        raise RunError(f"training failed: {str(error).splitlines()[0]}") from error
+
+
+def _write_stretches(
+    run: RunFolder,
+    data: DataSet,
+    state: TrainState,
+    on_epoch: Callable[[EpochReport], None],
+    should_stop: Callable[[], bool],
+) -> None:
+    config, metrics = run.config, run.metrics()
+    if _has_stopped_early(config, metrics):
+        return
+    for state, report in train_in_stretches(config, data, state):  # noqa: B020 -- each follows from the one before
+        if report is not None:
+            metrics.append(_to_json(report))
+            run.append_metrics(metrics[-1])
+            on_epoch(report)
+            stop_early = _has_stopped_early(config, metrics)
+            improved = _epochs_since_best(metrics) == 0
+            last = report.epoch == config.epochs or stop_early
+            if last or report.epoch % config.checkpoint_epochs == 0 or (config.patience > 0 and improved):
+                run.save(state)
+            if last:
+                return
+        if should_stop():
+            run.save(state)
+            raise StoppedError(f"stopped at step {int(state.step)}; go on with --resume")
+
+
+def _epochs_since_best(metrics: list[dict[str, Any]]) -> int:
+    losses = [line["held_out"]["loss"] for line in metrics]
+    return len(losses) - 1 - losses.index(min(losses))
+
+
+def _has_stopped_early(config: Config, metrics: list[dict[str, Any]]) -> bool:
+    return bool(metrics) and 0 < config.patience <= _epochs_since_best(metrics)
+
+
+def _difference(asked: Config, own: Config) -> str:
+    for name, value in _flat(own.to_dict()).items():
+        if _flat(asked.to_dict())[name] != value:
+            return f"{name} is {value}, not {_flat(asked.to_dict())[name]}"
+    raise AssertionError("the settings are equal")
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def _to_json(report: EpochReport) -> dict[str, Any]:
+    values: dict[str, Any] = {"epoch": report.epoch, "step": report.epoch * report.steps}
+    for name, parts in (("train", report.train), ("held_out", report.held_out)):
+        values[name] = {part: round(float(value), 6) for part, value in parts._asdict().items()}
+    return values
