@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
 
 from cvae_training.config import PRESETS, Config, preset
-from cvae_training.data import data_set_names
+from cvae_training.data import data_set_names, load_data_set
 from cvae_training.errors import TrainingError
 from cvae_training.progress import Progress
 from cvae_training.run import create_run
@@ -26,8 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         config = config_from(options)
+        data = load_data_set(config.data)
+        for note in data.notes:
+            print(f"cvae-train: {note}", file=sys.stderr)
         with Progress(config.epochs) as progress:
-            create_run(options.out, config, progress)
+            create_run(options.out, config, progress, data)
     except TrainingError as error:
         print(f"cvae-train: {error}", file=sys.stderr)
         return 2
@@ -53,7 +56,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _OneLineParser(
         prog="cvae-train",
         description="Train a class-conditional variational autoencoder and leave a run folder.",
-        epilog=f"Data sets: {', '.join(data_set_names())}. Presets: {', '.join(sorted(PRESETS))}.",
+        epilog=f"Data sets: {', '.join(data_set_names())}, npz:FILE, folder:DIR. "
+        f"Presets: {', '.join(sorted(PRESETS))}.",
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="the run folder to create; must not exist"
@@ -73,7 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
             "--" + name.replace("_", "-"),
             type=_reader(hint),
             choices=get_args(hint) if get_origin(hint) is Literal else None,
-            metavar=None if get_origin(hint) is Literal else _metavar(hint),
+            metavar=None if get_origin(hint) is Literal else _metavar(name, hint),
             help=f"{text} {_defaults(group, name)}".replace("%", "%%"),
         )
     return parser
@@ -132,5 +136,7 @@ def _integers(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"expected integers with commas between them, got {text!r}") from None
 
 
-def _metavar(hint: Any) -> str:
+def _metavar(name: str, hint: Any) -> str:
+    if name.endswith("_dir"):
+        return "DIR"
     return "N,N,..." if get_origin(hint) is tuple else {int: "N", float: "X", str: "NAME"}[hint]

@@ -5,6 +5,7 @@ metrics.jsonl     one line per epoch
 checkpoint/       the last state, written last
 """
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable
@@ -17,8 +18,8 @@ import jax
 from jaxtyping import PyTree
 
 from cvae_training import checkpoint
-from cvae_training.config import Config
-from cvae_training.data import load_data_set
+from cvae_training.config import Config, DataConfig
+from cvae_training.data import DataSet, load_data_set
 from cvae_training.errors import RunError
 from cvae_training.model import Cvae, build_model
 from cvae_training.optimizer import build_optimizer
@@ -26,7 +27,8 @@ from cvae_training.train import EpochReport, count_steps, initial_state, train
 
 __all__ = ["RUN_VERSION", "Run", "create_run", "load_run"]
 
-RUN_VERSION = 1
+RUN_VERSION = 2
+"""1: version 0.1.0 of this package. 2: settings data.data_dir and data.image_size, which older runs did without."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,18 @@ class Run:
         return build_model(self.config, self.image_shape)
 
 
-def create_run(folder: Path, config: Config, on_epoch: Callable[[EpochReport], None] = lambda _: None) -> None:
+def create_run(
+    folder: Path,
+    config: Config,
+    on_epoch: Callable[[EpochReport], None] = lambda _: None,
+    data: DataSet | None = None,
+) -> None:
     """Train by `config` and leave a run in `folder`, which must not exist.
 
-    Raises InputError for settings that cannot be used and RunError for a folder that cannot.
+    `data` is what `config.data` says, if it has been loaded already. Raises InputError for settings that cannot be
+    used, DataError for a data set that cannot, and RunError for a folder that cannot.
     """
-    data = load_data_set(config.data.data_set)
+    data = data or load_data_set(config.data)
     # What settings can only be refused for with the data at hand is refused before a folder is there.
     build_optimizer(config.optimizer, config.epochs * count_steps(config, len(data.train)))
     try:
@@ -107,6 +115,8 @@ def load_run(folder: Path) -> Run:
                 f"{folder} is a run of version {header['run_version']}, newer than this cvae-training reads "
                 f"({RUN_VERSION}): pip install -U cvae-training"
             )
+        if header["run_version"] < 2 and isinstance(header["config"], dict):
+            header["config"]["data"] = dataclasses.asdict(DataConfig()) | header["config"]["data"]
         config = Config.from_dict(header["config"])
         classes = tuple(str(name) for name in header["classes"])
         height, width, channels = (int(size) for size in header["image_shape"])
