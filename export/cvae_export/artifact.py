@@ -40,7 +40,12 @@ CARD_NAME = "README.md"
 _GOLDEN_SEED = 1
 _GOLDENS_PER_CLASS = 2
 # What the images of a data set may be used under, which the weights inherit.
-_DATA_LICENCES = {"mnist-10k": "cc-by-sa-3.0"}
+_DATA_LICENCES = {
+    "fashion-mnist": "mit",
+    "kmnist": "cc-by-sa-4.0",
+    "mnist": "cc-by-sa-3.0",
+    "mnist-10k": "cc-by-sa-3.0",
+}
 
 
 def export_run(
