@@ -327,6 +327,23 @@ def test_a_folder_without_class_folders_is_refused(pictures: Path) -> None:
     refused(pictures / "a", "/pictures/a has no folders: it needs one of pictures for each class$")
 
 
+def test_a_class_folder_that_cannot_be_read_is_named(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = Path.iterdir
+
+    def iterdir(path: Path) -> Any:
+        if path.name == "b":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)  # tests may run as root, who may read everything
+    refused(pictures, "^cannot read .*/pictures/b: Permission denied$")
+
+
+def test_postscript_under_a_pictures_name_is_not_run(pictures: Path) -> None:
+    (pictures / "a" / "3.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 5 6\n%%EOF\n")
+    refused(pictures, "^picture .*/a/3.png cannot be read: cannot identify image file")
+
+
 def test_an_empty_class_folder_is_named(pictures: Path) -> None:
     (pictures / "e").mkdir()
     refused(pictures, "^class folder .*/pictures/e has no pictures: add some, or remove it$")

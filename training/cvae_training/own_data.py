@@ -19,6 +19,8 @@ from cvae_training.errors import DataError
 
 __all__ = ["OwnData", "read_folder", "read_npz"]
 
+# Not all that Pillow knows: for some it starts other programs.
+_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 _GREY_MODES = ("1", "L", "LA")
 _COLOR_MODES = ("P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "La", "CMYK", "YCbCr", "LAB", "HSV")
 _QUARTER_TURNS = range(5, 9)  # of EXIF's orientations
@@ -68,16 +70,13 @@ def read_folder(folder: Path, image_size: Sequence[int] = ()) -> OwnData:
     the first). They are grey if all of them are, else RGB; what is transparent is laid on white. Files that start with
     a dot or have no picture's suffix are left out. Raises DataError for a picture that cannot be read, and names it.
     """
-    try:
-        folders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"cannot read {folder}: {error.strerror}") from error
+    folders = [path for path in _entries(folder) if path.is_dir()]
     if not folders:
         raise DataError(f"{folder} has no folders: it needs one of pictures for each class")
-    suffixes = Image.registered_extensions()
+    suffixes = {suffix for suffix, form in Image.registered_extensions().items() if form in _FORMATS}
     pictures, labels, others = [], [], 0
     for label, class_folder in enumerate(folders):
-        files = [path for path in sorted(class_folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+        files = [path for path in _entries(class_folder) if path.is_file()]
         found = [path for path in files if path.suffix.lower() in suffixes]
         if not found:
             raise DataError(f"class folder {class_folder} has no pictures: add some, or remove it")
@@ -151,7 +150,7 @@ def _class_names(path: Path, names: np.ndarray | None, labels: np.ndarray) -> tu
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=_FORMATS) as picture:
             yield picture
     except DataError:
         raise
@@ -161,6 +160,14 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder and not hidden, by name."""
+    try:
+        return sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=lambda path: path.name)
+    except OSError as error:
+        raise DataError(f"cannot read {folder}: {error.strerror}") from error
 
 
 def _head(path: Path) -> tuple[tuple[int, int], bool]:
