@@ -110,7 +110,9 @@ class Server:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "*")  # a proxy of the machine's knows nothing of its loopback
     server = Server()
     yield server
     server.close()
