@@ -20,7 +20,7 @@ demo: .venv/.ready
 	@echo "    sampler.grid([3, 1, 4], n=8, seed=0).save(\"pi.png\")"
 
 test: .venv/.ready
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: .venv/.ready
 	@$(BIN)/ruff check

@@ -5,6 +5,7 @@ The folder appears whole or not at all, whatever stops the export.
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +31,7 @@ from cvae_sdk.images import tile
 from cvae_sdk.latents import standard_normal_latents
 from cvae_sdk.manifest import MANIFEST_NAME, FileRecord, Format
 from cvae_sdk.sampler import GOLDEN_NAME
-from cvae_training import Run
+from cvae_training import Config, Run
 
 __all__ = ["FORMS", "export_run"]
 
@@ -40,7 +41,12 @@ CARD_NAME = "README.md"
 _GOLDEN_SEED = 1
 _GOLDENS_PER_CLASS = 2
 # What the images of a data set may be used under, which the weights inherit.
-_DATA_LICENCES = {"mnist-10k": "cc-by-sa-3.0"}
+_DATA_LICENCES = {
+    "fashion-mnist": "mit",
+    "kmnist": "cc-by-sa-4.0",
+    "mnist": "cc-by-sa-3.0",
+    "mnist-10k": "cc-by-sa-3.0",
+}
 
 
 def export_run(
@@ -82,6 +88,8 @@ def _fill(
         parity = measure_parity(form.name, list(form.load(folder / form.path)), decoder)
         formats[form.name] = Format(form.path, parity=parity, **vars(written))
         on_form(form.name, formats[form.name])
+    config = _public_config(run.config)
+    data_set = config["data"]["data_set"]
     reference = jax.jit(decoder.functions["decode"].call)
     _write_goldens(folder / GOLDEN_NAME, decoder, reference)
     _write_samples(folder / SAMPLES_NAME, decoder, reference)
@@ -95,18 +103,26 @@ def _fill(
         "signatures": {name: function.signature for name, function in decoder.functions.items()},
         "formats": formats,
         "training": {
-            "data_set": run.config.data.data_set,
+            "data_set": data_set,
             "images": run.images,
-            "config": run.config.to_dict(),
+            "config": config,
             "metrics": run.metrics[-1],
             "versions": run.versions,
         },
     }
-    licence = _DATA_LICENCES.get(run.config.data.data_set, "other")
+    licence = _DATA_LICENCES.get(data_set, "other")
     (folder / CARD_NAME).write_text(model_card(Manifest(files={}, **values), licence), encoding="utf-8")
     manifest = Manifest(files=dict(_hashed(folder)), **values)
     (folder / MANIFEST_NAME).write_bytes(manifest.to_bytes())
     return manifest
+
+
+def _public_config(config: Config) -> dict[str, Any]:
+    """The settings without the places on somebody's machine that those of the data may name."""
+    kind, colon, path = config.data.data_set.partition(":")
+    name = kind + colon + re.sub(r"[^\w.-]", "-", Path(path).name)
+    values = config.to_dict()
+    return values | {"data": values["data"] | {"data_set": name, "data_dir": ""}}
 
 
 def _write_goldens(path: Path, decoder: Decoder, reference: Callable[..., jax.Array]) -> None:

@@ -43,6 +43,8 @@ def test_the_import_contracts_hold(house: Path) -> None:
         ("training/cvae_training/data.py", "import cvae_sdk.errors", "Training knows neither the SDK"),
         ("training/cvae_training/train.py", "import tensorflow", "Training knows neither the SDK"),
         ("training/cvae_training/train.py", "import orbax.checkpoint", "Only checkpoint.py knows Orbax"),
+        ("training/cvae_training/data.py", "import pooch", "Only download.py knows pooch"),
+        ("training/cvae_training/data.py", "import PIL.Image", "Only own_data.py knows Pillow in training"),
         ("sdk/cvae_sdk/sampler.py", "import onnxruntime", "Only the ONNX backend knows ONNX Runtime in the SDK"),
         ("export/cvae_export/parity.py", "import onnx", "Only onnx.py knows ONNX"),
         ("export/cvae_export/parity.py", "import tensorflow", "Only the TensorFlow forms know TensorFlow"),

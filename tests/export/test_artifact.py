@@ -22,7 +22,8 @@ from cvae_export.form import Form, Loaded
 from cvae_export.onnx import ONNX
 from cvae_export.stablehlo import STABLEHLO
 from cvae_sdk import Manifest, Sampler
-from cvae_training import Run
+from cvae_training import Config, Run, create_run, load_run
+from cvae_training.config import DataConfig, ModelConfig
 
 
 def test_lists_exactly_its_files_with_their_hashes(artifact: Path) -> None:
@@ -45,7 +46,7 @@ def test_describes_the_model(artifact: Path, run: Run) -> None:
     assert manifest.classes == run.classes
     assert manifest.latent_dim == run.config.model.latent_dim
     assert manifest.image_shape == (28, 28, 1)
-    assert manifest.training["config"] == run.config.to_dict() | {"model": manifest.training["config"]["model"]}
+    assert manifest.training["config"] == json.loads(json.dumps(run.config.to_dict()))
     assert set(manifest.signatures["decode"].inputs) == {"z", "label"}
     assert set(manifest.signatures["mix"].inputs) == {"z", "class_weights"}
     assert {"jax", "tensorflow"} <= {library for form in manifest.formats.values() for library in form.written_by}
@@ -83,6 +84,28 @@ def local_paths(folder: Path) -> set[str]:
 
 def test_no_file_names_a_place_on_the_machine_that_wrote_it(artifact: Path) -> None:
     assert local_paths(artifact) == set()
+
+
+def test_colors_and_any_size_and_the_name_of_a_users_data_are_exported_and_its_place_is_not(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "my pictures" / name).mkdir(parents=True)
+        for i in range(4):
+            Image.new("RGB", (5, 6), (60 * i, 0, 255)).save(tmp_path / "my pictures" / name / f"{i}.png")
+    config = Config(
+        data=DataConfig(f"folder:{tmp_path / 'my pictures'}"),
+        model=ModelConfig(latent_dim=2, encoder_dimensions=(4,), decoder_dimensions=(3,)),
+        epochs=1,
+        batch_size=2,
+    )
+    create_run(tmp_path / "run", config)
+    export_run(load_run(tmp_path / "run"), tmp_path / "out")
+    manifest = Manifest.parse((tmp_path / "out" / "manifest.json").read_bytes())
+    assert manifest.training["data_set"] == manifest.training["config"]["data"]["data_set"] == "folder:my-pictures"
+    assert manifest.image_shape == (6, 5, 3)
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert not [path for path in files if str(tmp_path).encode() in path.read_bytes()]
+    assert (tmp_path / "out" / "README.md").read_text().startswith("---\nlicense: other\n")
+    assert Sampler(tmp_path / "out").sample("dog", n=3, seed=0).shape == (3, 6, 5, 3)
 
 
 def test_jax_would_name_places_by_itself(article_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

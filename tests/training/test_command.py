@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import pytest
+from PIL import Image
 
 from cvae_training import command, config, load_run, preset
 
@@ -54,14 +55,14 @@ def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str], monkeyp
     assert exit_code(["--help"]) == 0
     output = " ".join(capsys.readouterr().out.split())
     texts = texts_under_fields()
-    assert len(texts) == 23
+    assert len(texts) == 25
     for name, text in texts.items():
         flag = "--" + name.replace("_", "-")
         assert re.search(rf"{flag} \S+ {re.escape(text)} \[", output), name
     assert "--preset NAME settings to start from" in output
     assert "[article: 0.0001, fast: 0.002]" in output
     assert "[article: 256,128,64, fast: 512,256,64]" in output
-    assert "Data sets: mnist-10k. Presets: article, fast." in output
+    assert "mnist, mnist-10k, npz:FILE, folder:DIR. Presets: article, fast." in output
 
 
 def test_flags_override_the_preset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,7 +131,7 @@ def test_an_empty_list_of_widths_means_no_hidden_layer() -> None:
     ("arguments", "message"),
     [
         (["--preset", "slow"], "unknown preset 'slow': there are article, fast"),
-        (["--data-set", "cifar"], "unknown data set 'cifar': there are mnist-10k"),
+        (["--data-set", "cifar"], "unknown data set 'cifar': there are emnist-balanced, emnist-letters, "),
         (["--depth", "3"], "unrecognized arguments: --depth 3"),
         (["extra"], "unrecognized arguments: extra"),
         (["--epochs", "many"], "argument --epochs: invalid int value: 'many'"),
@@ -157,6 +158,53 @@ def test_a_mistake_exits_2_with_one_line(
     assert output.out == ""
     assert output.err.startswith("cvae-train: ")
     assert message in output.err
+    assert output.err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Four grey pictures of each of two classes, one of another size."""
+    for name in ("cat", "dog"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for i in range(4):
+            Image.new("L", (5, 6), 60 * i).save(tmp_path / "pictures" / name / f"{i}.png")
+    Image.new("L", (9, 9)).save(tmp_path / "pictures" / "dog" / "3.png")
+    return tmp_path / "pictures"
+
+
+def test_what_was_done_to_pictures_is_said_in_one_line(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*SMALL, "--data-set", f"folder:{pictures}", "--batch-size", "3"]
+    assert exit_code(["--out", str(tmp_path / "run"), *arguments]) == 0
+    said, *_ = capsys.readouterr().err.splitlines()
+    assert said == f"cvae-train: resized 1 of 8 pictures in {pictures} to height 6, width 5"
+    run = load_run(tmp_path / "run")
+    assert (run.classes, run.image_shape, run.images) == (("cat", "dog"), (6, 5, 1), {"train": 6, "held_out": 2})
+    assert exit_code(["--out", str(tmp_path / "small"), *arguments, "--image-size", "3,4"]) == 0
+    assert load_run(tmp_path / "small").image_shape == (3, 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data-set", "folder:{}/cat"], "{}/cat has no folders: it needs one of pictures for each class"),
+        (["--data-set", "folder:{}/fish"], "cannot read {}/fish: No such file or directory"),
+        (["--data-set", "npz:{}/cat/0.png"], "{}/cat/0.png is not an .npz file: "),
+        (["--data-set", "mnist", "--data-dir", "{}"], "cannot read {}/train-images-idx3-ubyte.gz: No such file"),
+        (["--image-size", "28"], "image_size must be a height and a width of 1 to 4096, got (28,)"),
+        (["--image-size", "28,28"], "image_size is for folder:DIR, whose pictures it resizes, got 'mnist-10k'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_data_that_cannot_be_used_exits_2_with_one_line(
+    arguments: list[str], message: str, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(["--out", str(tmp_path / "run"), *(part.format(pictures) for part in arguments)]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("cvae-train: " + message.format(pictures))
     assert output.err.count("\n") == 1
     assert not (tmp_path / "run").exists()
 

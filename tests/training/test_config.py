@@ -18,7 +18,12 @@ POSITIVE = st.floats(1e-30, 1e30)
 NON_NEGATIVE = st.floats(0, 1e30)
 CONFIGS = st.builds(
     Config,
-    data=st.builds(DataConfig, data_set=st.text()),
+    data=st.builds(
+        DataConfig,
+        data_set=st.text(),
+        data_dir=st.text(),
+        image_size=st.just(()) | st.tuples(st.integers(1, 4096), st.integers(1, 4096)),
+    ),
     model=st.builds(
         ModelConfig,
         latent_dim=st.integers(1, 10**4),
@@ -62,7 +67,7 @@ def changed(path: tuple[str, ...], value: Any) -> dict[str, Any]:
 
 def test_the_preset_article_has_the_articles_values() -> None:
     assert asdict(preset("article")) == {
-        "data": {"data_set": "mnist-10k"},
+        "data": {"data_set": "mnist-10k", "data_dir": "", "image_size": ()},
         "model": {"latent_dim": 32, "encoder_dimensions": (256, 128, 64), "decoder_dimensions": (128, 256)},
         "objective": {"likelihood": "l2", "kl_weight": 0.5, "kl_warmup_steps": 0, "free_bits": 0.0},
         "optimizer": {
@@ -113,12 +118,15 @@ def test_a_config_can_be_hashed_and_not_changed() -> None:
 
 def test_a_setting_has_one_name_and_so_one_flag() -> None:
     names = [path[-1] for path in LEAVES]
-    assert len(names) == len(set(names)) == 23
+    assert len(names) == len(set(names)) == 25
 
 
 @pytest.mark.parametrize(
     ("cls", "name", "value", "message"),
     [
+        (DataConfig, "image_size", (28,), "image_size must be a height and a width of 1 to 4096, got (28,)"),
+        (DataConfig, "image_size", (28, 0), "image_size must be a height and a width of 1 to 4096, got (28, 0)"),
+        (DataConfig, "image_size", (4097, 9), "image_size must be a height and a width of 1 to 4096, got (4097, 9)"),
         (ModelConfig, "latent_dim", 0, "latent_dim must be at least 1, got 0"),
         (ModelConfig, "latent_dim", 2**20 + 1, "latent_dim must be at most 1048576, got 1048577"),
         (ModelConfig, "decoder_dimensions", (8, 2**31), "decoder_dimensions must all be at most 1048576, got (8, 2147"),

@@ -2,27 +2,20 @@ import gzip
 import hashlib
 import math
 import shutil
-import struct
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
 
 import cvae_training
-from cvae_training import DataError, DataSet, InputError, data, data_set_names, load_data_set
-from cvae_training.data import read_idx
+from cvae_training import DataError, DataSet, InputError, data_set_names, load_data_set
+from cvae_training.sources import SOURCES, PublishedFile
 
 DATA_SETS = Path(cvae_training.__file__).parent / "datasets"
 FOLDER = DATA_SETS / "mnist-10k"
 IMAGES, LABELS = "mnist-10k-images-idx3-ubyte.gz", "mnist-10k-labels-idx1-ubyte.gz"
-
-
-def idx(array: np.ndarray) -> bytes:
-    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
 @pytest.fixture
@@ -31,8 +24,8 @@ def copied(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_mnist_10k_is_the_only_data_set() -> None:
-    assert data_set_names() == ("mnist-10k",)
+def test_the_data_sets_have_these_names() -> None:
+    assert data_set_names() == ("emnist-balanced", "emnist-letters", "fashion-mnist", "kmnist", "mnist", "mnist-10k")
 
 
 def test_mnist_10k_has_8500_training_images_and_1500_held_out(digits: DataSet) -> None:
@@ -82,7 +75,7 @@ def test_the_files_are_those_of_the_attribution() -> None:
 
 
 def test_an_unknown_data_set_lists_those_there_are() -> None:
-    with pytest.raises(InputError, match=r"^unknown data set 'cifar': there are mnist-10k$"):
+    with pytest.raises(InputError, match=r"^unknown data set 'cifar': there are emnist-balanced, .*, folder:DIR$"):
         load_data_set("cifar")
 
 
@@ -107,67 +100,16 @@ def test_a_missing_file_is_named(copied: Path, name: str) -> None:
         load_data_set("mnist-10k", copied)
 
 
-def test_fewer_labels_than_images_are_refused(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    labels = gzip.compress(idx(np.zeros(9_999, np.uint8)))
+def test_fewer_labels_than_images_are_refused(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, gzipped_idx: Callable[[np.ndarray], bytes]
+) -> None:
+    labels = gzipped_idx(np.zeros(9_999))
     (copied / "mnist-10k" / LABELS).write_bytes(labels)
-    source = replace(data._SOURCES["mnist-10k"], labels_sha256=hashlib.sha256(labels).hexdigest())
-    monkeypatch.setitem(data._SOURCES, "mnist-10k", source)
+    source = SOURCES["mnist-10k"]
+    shorter = PublishedFile(LABELS, (hashlib.sha256(labels).hexdigest(),))
+    monkeypatch.setitem(SOURCES, "mnist-10k", replace(source, train=replace(source.train, labels=shorter)))
     with pytest.raises(DataError, match=r"^data set 'mnist-10k' has 10000 images but 9999 labels$"):
         load_data_set("mnist-10k", copied)
-
-
-@settings(deadline=None)
-@given(arrays(np.uint8, array_shapes(max_dims=4, max_side=6)))
-def test_an_idx_file_reads_back_as_it_was_written(array: np.ndarray) -> None:
-    read = read_idx(gzip.compress(idx(array)), "x")
-    assert read.dtype == np.uint8
-    np.testing.assert_array_equal(read, array)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "x is not an IDX file of unsigned bytes: it starts with nothing"),
-        (b"\0\0\x08", "x is not an IDX file of unsigned bytes: it starts with 000008"),
-        (b"\0\0\x0d\x01\0\0\0\0", "x is not an IDX file of unsigned bytes: it starts with 00000d01"),
-        (b"PNG.....", "x is not an IDX file of unsigned bytes: it starts with 504e472e"),
-        (b"\0\0\x08\x03\0\0\0\x01\0\0", "x ends inside its header of 16 bytes"),
-        (idx(np.zeros((2, 3), np.uint8))[:-1], "x holds 5 bytes of data, its header says 6"),
-        (idx(np.zeros((2, 3), np.uint8)) + b"\0", "x holds 7 bytes of data, its header says 6"),
-    ],
-    ids=["empty", "short magic", "floats", "another format", "cut header", "cut data", "trailing data"],
-)
-def test_a_file_that_is_no_idx_is_refused(content: bytes, message: str) -> None:
-    with pytest.raises(DataError, match=f"^{message}$"):
-        read_idx(gzip.compress(content), "x")
-
-
-def test_a_file_that_is_not_gzipped_is_refused() -> None:
-    with pytest.raises(DataError, match=r"^x is not a whole gzip file: Not a gzipped file"):
-        read_idx(idx(np.zeros(3, np.uint8)), "x")
-
-
-WHOLE = np.random.default_rng(0).integers(0, 256, (7, 5), np.uint8)
-GZIPPED = gzip.compress(idx(WHOLE), mtime=0)
-
-
-@settings(deadline=None)
-@given(length=st.integers(0, len(GZIPPED) - 1))
-def test_a_gzip_file_cut_short_anywhere_is_refused(length: int) -> None:
-    with pytest.raises(DataError, match=r"^x is not "):
-        read_idx(GZIPPED[:length], "x")
-
-
-@settings(deadline=None, max_examples=300)
-@given(bit=st.integers(0, 8 * len(GZIPPED) - 1))
-def test_a_flipped_bit_in_a_gzip_file_is_refused_or_changes_nothing(bit: int) -> None:
-    damaged = bytearray(GZIPPED)
-    damaged[bit // 8] ^= 1 << bit % 8
-    try:
-        read = read_idx(bytes(damaged), "x")
-    except DataError:
-        return
-    np.testing.assert_array_equal(read, WHOLE)  # the bit was one of the gzip header's time or system
 
 
 def test_the_held_out_share_is_15_percent(digits: DataSet) -> None:

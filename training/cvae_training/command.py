@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
 
 from cvae_training.config import PRESETS, Config, preset
-from cvae_training.data import data_set_names
+from cvae_training.data import DataSet, data_set_names, load_data_set
 from cvae_training.errors import StoppedError, TrainingError
 from cvae_training.progress import Progress
 from cvae_training.run import RunFolder
@@ -34,12 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.resume:
             own = RunFolder.open(options.out).config
             config = config_from(options, preset(options.preset) if options.preset else own)
+            data = _load(own)
             with asked, Progress(own.epochs) as progress:
-                resume_run(options.out, config, progress, asked)
+                resume_run(options.out, config, progress, asked, data)
         else:
             config = config_from(options, preset(options.preset or _DEFAULT_PRESET))
+            data = _load(config)
             with asked, Progress(config.epochs) as progress:
-                create_run(options.out, config, progress, asked)
+                create_run(options.out, config, progress, asked, data)
     except StoppedError as stopped:
         print(f"cvae-train: {stopped}", file=sys.stderr)
         return 128 + asked.signal
@@ -51,6 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     print(f"run saved in {options.out}")
     return 0
+
+
+def _load(config: Config) -> DataSet:
+    """The data set, with what there is to say of it said before a progress bar begins."""
+    data = load_data_set(config.data)
+    for note in data.notes:
+        print(f"cvae-train: {note}", file=sys.stderr)
+    return data
 
 
 def config_from(options: argparse.Namespace, base: Config) -> Config:
@@ -68,7 +78,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _OneLineParser(
         prog="cvae-train",
         description="Train a class-conditional variational autoencoder and leave a run folder.",
-        epilog=f"Data sets: {', '.join(data_set_names())}. Presets: {', '.join(sorted(PRESETS))}.",
+        epilog=f"Data sets: {', '.join(data_set_names())}, npz:FILE, folder:DIR. "
+        f"Presets: {', '.join(sorted(PRESETS))}.",
     )
     parser.add_argument(
         "--out",
@@ -96,7 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
             "--" + name.replace("_", "-"),
             type=_reader(hint),
             choices=get_args(hint) if get_origin(hint) is Literal else None,
-            metavar=None if get_origin(hint) is Literal else _metavar(hint),
+            metavar=None if get_origin(hint) is Literal else _metavar(name, hint),
             help=f"{text} {_defaults(group, name)}".replace("%", "%%"),
         )
     return parser
@@ -157,7 +168,9 @@ def _integers(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"expected integers with commas between them, got {text!r}") from None
 
 
-def _metavar(hint: Any) -> str:
+def _metavar(name: str, hint: Any) -> str:
+    if name.endswith("_dir"):
+        return "DIR"
     if get_origin(hint) is tuple:
         return "N,N,..." if get_args(hint)[0] is int else "PATTERN,..."
     return {int: "N", float: "X", str: "NAME"}[hint]

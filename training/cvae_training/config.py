@@ -14,6 +14,7 @@ __all__ = ["PRESETS", "Config", "DataConfig", "ModelConfig", "ObjectiveConfig", 
 
 _LARGEST = 3.4028234663852886e38  # what float32, in which training computes, holds
 _WIDEST = 1 << 20
+_LARGEST_SIDE = 4096
 
 
 def _require(holds: bool, rule: str, got: object) -> None:
@@ -26,7 +27,19 @@ class DataConfig:
     """Which images to learn."""
 
     data_set: str = "mnist-10k"
-    """Name of the data set. mnist-10k, 10,000 handwritten digits, comes with the package."""
+    """Name of a data set; or npz:FILE, arrays images, labels and, if you like, classes; or folder:DIR, one folder of
+    pictures per class. mnist-10k, 10,000 handwritten digits, comes with the package; the others are downloaded once."""
+    data_dir: str = ""
+    """Folder that has the data set's files under their usual names; nothing is downloaded then."""
+    image_size: tuple[int, ...] = ()
+    """Height and width that the pictures of folder:DIR are resized to; by default the size that most of them have."""
+
+    def __post_init__(self) -> None:
+        _require(
+            len(self.image_size) in (0, 2) and all(1 <= side <= _LARGEST_SIDE for side in self.image_size),
+            f"image_size must be a height and a width of 1 to {_LARGEST_SIDE}",
+            self.image_size,
+        )
 
 
 @dataclass(frozen=True)

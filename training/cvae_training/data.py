@@ -1,22 +1,25 @@
 """A data set by name: uint8 images, labels and class names, split into train and held-out.
 
-The split is by position, so that it is the same everywhere: the last 15 % are held out.
+Published data sets with official test files hold these out, and train on the others whole. Of mnist-10k, the last
+15 % by position are held out. Of a user's own data, the last 15 % of each class, at least one image, are held out after
+one shuffle that is the same everywhere: image i goes to the place of SHA-256("cvae split <i>") among those of all.
 """
 
-import gzip
 import hashlib
 import math
-import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int32, UInt8
 
+from cvae_training.config import DataConfig
 from cvae_training.errors import DataError, InputError
+from cvae_training.own_data import OwnData, read_folder, read_npz
+from cvae_training.published import read_published
+from cvae_training.sources import SOURCES
 
-__all__ = ["DataSet", "Split", "data_set_names", "load_data_set", "read_idx"]
+__all__ = ["DataSet", "Split", "data_set_names", "load_data_set"]
 
 HELD_OUT_SHARE = 0.15
 
@@ -40,6 +43,8 @@ class DataSet:
     classes: tuple[str, ...]
     train: Split
     held_out: Split
+    notes: tuple[str, ...] = ()
+    """What was done to a user's own pictures, a line each."""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -48,47 +53,42 @@ class DataSet:
         return height, width, channels
 
 
-@dataclass(frozen=True)
-class _IdxSource:
-    """Two gzipped IDX files beside this module, their SHA-256, and the names of the classes."""
-
-    images: str
-    images_sha256: str
-    labels: str
-    labels_sha256: str
-    classes: tuple[str, ...]
-
-
-_SOURCES = {
-    "mnist-10k": _IdxSource(
-        images="mnist-10k/mnist-10k-images-idx3-ubyte.gz",
-        images_sha256="0d54ea6c8b122fdfcf5b54d86d42bd45426b02356c5b5233acfa231e0a584004",
-        labels="mnist-10k/mnist-10k-labels-idx1-ubyte.gz",
-        labels_sha256="8dc8eeae4fa0b96f019d8183eec6241da1627623e3bfcd40e024036d96e6a6a3",
-        classes=tuple("0123456789"),
-    ),
-}
-
-
 def data_set_names() -> tuple[str, ...]:
-    """The names that `load_data_set` takes."""
-    return tuple(sorted(_SOURCES))
+    """The names of the published data sets; `load_data_set` takes npz:FILE and folder:DIR too."""
+    return tuple(sorted(SOURCES))
 
 
-def load_data_set(name: str, folder: Path | None = None) -> DataSet:
-    """Load a data set that ships with the package.
+def load_data_set(data: DataConfig | str, folder: Path | None = None) -> DataSet:
+    """Load a data set by its settings, or by its name alone.
 
-    `folder` is where its files lie, by default inside this package. Raises InputError for an unknown name and
-    DataError for files that are missing or changed.
+    `folder` is where a published data set's files lie, in place of the settings' `data_dir`; without either they are
+    found, or downloaded into the user's cache. Raises InputError for settings that cannot be used and DataError for
+    files that are missing, damaged, or not what they should be.
     """
-    if name not in _SOURCES:
-        raise InputError(f"unknown data set {name!r}: there are {', '.join(data_set_names())}")
-    source = _SOURCES[name]
-    folder = folder or Path(__file__).parent / "datasets"
-    images = read_idx(_checked_bytes(folder / source.images, source.images_sha256), source.images)[..., None]
-    labels = read_idx(_checked_bytes(folder / source.labels, source.labels_sha256), source.labels).astype(np.int32)
-    if len(images) != len(labels):
-        raise DataError(f"data set {name!r} has {len(images)} images but {len(labels)} labels")
+    config = DataConfig(data) if isinstance(data, str) else data
+    name = config.data_set
+    if folder is None and config.data_dir:
+        folder = Path(config.data_dir)
+    kind, colon, path = name.partition(":")
+    if colon and kind in ("npz", "folder"):
+        if not path:
+            raise InputError(f"data set {name!r} names no path: write {kind}:{'FILE' if kind == 'npz' else 'DIR'}")
+        if folder is not None:
+            raise InputError(f"data_dir is for published data sets, {name!r} has its own path, got {str(folder)!r}")
+        if kind == "folder":
+            return _split(name, read_folder(Path(path), config.image_size))
+    elif name not in SOURCES:
+        raise InputError(f"unknown data set {name!r}: there are {', '.join(data_set_names())}, npz:FILE, folder:DIR")
+    if config.image_size:
+        raise InputError(f"image_size is for folder:DIR, whose pictures it resizes, got {name!r}")
+    return _split(name, read_npz(Path(path))) if colon else _load_published(name, folder)
+
+
+def _load_published(name: str, folder: Path | None) -> DataSet:
+    source = SOURCES[name]
+    (images, labels), test = read_published(name, source, folder)
+    if test is not None:
+        return DataSet(name, source.classes, train=Split(images, labels), held_out=Split(*test))
     held_out = math.floor(HELD_OUT_SHARE * len(labels))
     return DataSet(
         name=name,
@@ -98,32 +98,27 @@ def load_data_set(name: str, folder: Path | None = None) -> DataSet:
     )
 
 
-def read_idx(gzipped: bytes, name: str) -> UInt8[np.ndarray, "..."]:
-    """Decode a gzipped IDX file of unsigned bytes (the format is described on MNIST's page by Y. LeCun).
+def _split(name: str, data: OwnData) -> DataSet:
+    order = np.array(sorted(range(len(data.labels)), key=_place))
+    labels = data.labels[order]
+    is_held_out = np.zeros(len(labels), bool)
+    for label, class_name in enumerate(data.classes):
+        members = np.flatnonzero(labels == label)
+        if len(members) < 2:
+            raise DataError(
+                f"class {class_name!r} of data set {name!r} has {len(members)} image, "
+                "it needs 2 or more: one to train on and one to hold out"
+            )
+        is_held_out[members[-max(1, math.floor(HELD_OUT_SHARE * len(members))) :]] = True
+    train, held_out = order[~is_held_out], order[is_held_out]
+    return DataSet(
+        name=name,
+        classes=data.classes,
+        train=Split(data.images[train], data.labels[train]),
+        held_out=Split(data.images[held_out], data.labels[held_out]),
+        notes=data.notes,
+    )
 
-    `name` is used in errors. Raises DataError for a wrong magic number or a length that differs from the header's.
-    """
-    try:
-        content = gzip.decompress(gzipped)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise DataError(f"{name} is not a whole gzip file: {error}") from error
-    if len(content) < 4 or content[:3] != b"\0\0\x08":
-        raise DataError(f"{name} is not an IDX file of unsigned bytes: it starts with {content[:4].hex() or 'nothing'}")
-    header = 4 + 4 * content[3]
-    if len(content) < header:
-        raise DataError(f"{name} ends inside its header of {header} bytes")
-    shape = struct.unpack(f">{content[3]}I", content[4:header])
-    if len(content) - header != math.prod(shape):
-        raise DataError(f"{name} holds {len(content) - header} bytes of data, its header says {math.prod(shape)}")
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
-
-def _checked_bytes(path: Path, sha256: str) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    got = hashlib.sha256(content).hexdigest()
-    if got != sha256:
-        raise DataError(f"{path} has SHA-256 {got}, expected {sha256}: install cvae-training again")
-    return content
+def _place(position: int) -> bytes:
+    return hashlib.sha256(f"cvae split {position}".encode()).digest()

@@ -28,13 +28,15 @@ def create_run(
     config: Config,
     on_epoch: Callable[[EpochReport], None] = _nothing,
     should_stop: Callable[[], bool] = _never,
+    data: DataSet | None = None,
 ) -> None:
     """Train by `config` and leave a run in `folder`, which must not exist.
 
     `on_epoch` is told of each epoch; when `should_stop`, asked twice a second, says so, a checkpoint is saved and
-    StoppedError raised. Raises InputError for settings that cannot be used and RunError for a folder that cannot.
+    StoppedError raised. `data` is what `config.data` says, if it has been loaded already. Raises InputError for settings
+    that cannot be used, DataError for a data set that cannot, and RunError for a folder that cannot.
     """
-    data = load_data_set(config.data.data_set)
+    data = data or load_data_set(config.data)
     total_steps = config.epochs * count_steps(config, len(data.train))
     state = initial_state(config, data.image_shape, len(data.classes), total_steps)
     if config.start_from:
@@ -53,6 +55,7 @@ def resume_run(
     config: Config | None = None,
     on_epoch: Callable[[EpochReport], None] = _nothing,
     should_stop: Callable[[], bool] = _never,
+    data: DataSet | None = None,
 ) -> None:
     """Go on with the run in `folder` from its newest whole checkpoint, or from the start where it has none.
 
@@ -62,7 +65,7 @@ def resume_run(
     run = RunFolder.open(folder)
     if config is not None and config != run.config:
         raise InputError(f"--resume goes on with the run's own settings: {_difference(config, run.config)}")
-    data = load_data_set(run.config.data.data_set)
+    data = data or load_data_set(run.config.data)
     found = (data.classes, data.image_shape, {"train": len(data.train), "held_out": len(data.held_out)})
     if found != (run.classes, run.image_shape, run.images):
         raise RunError(f"the data set {data.name} is not what the run in {folder} was trained on")
