@@ -33,8 +33,8 @@ def create_run(
     """Train by `config` and leave a run in `folder`, which must not exist.
 
     `on_epoch` is told of each epoch; when `should_stop`, asked twice a second, says so, a checkpoint is saved and
-    StoppedError raised. `data` is what `config.data` says, if it has been loaded already. Raises InputError for settings
-    that cannot be used, DataError for a data set that cannot, and RunError for a folder that cannot.
+    StoppedError raised. `data` is what `config.data` says, if it has been loaded already. Raises InputError for
+    settings that cannot be used, DataError for a data set that cannot, and RunError for a folder that cannot.
     """
     data = data or load_data_set(config.data)
     total_steps = config.epochs * count_steps(config, len(data.train))
