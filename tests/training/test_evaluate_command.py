@@ -4,6 +4,8 @@ import json
 import math
 import re
 import shutil
+import subprocess
+import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,17 @@ from cvae_training.evaluate import EvaluationConfig, evaluate, evaluate_likeliho
 from cvae_training.evaluation_table import format_table
 
 CLASSIFIER = ClassifierConfig(channels=(4,), features=8, epochs=1, batch_size=500)
+WITH_SHAPES = """
+import sys
+from jaxtyping import install_import_hook
+
+with install_import_hook("cvae_training", "beartype.beartype"):
+    from cvae_training.evaluate_command import main
+
+from cvae_training.classifier import ClassifierConfig
+
+sys.exit(main(sys.argv[1:], ClassifierConfig(channels=(4,), features=8, epochs=1, batch_size=500)))
+"""
 FEW = ["-k", "5", "--samples", "40"]
 MEAN_FIGURES = (
     *("loss", "reconstruction", "mse", "kl", "elbo", "elbo_bits_per_dimension"),
@@ -307,6 +320,14 @@ def test_a_disk_that_is_full_exits_2_after_the_table(finished_run: Any, capsys: 
     output = capsys.readouterr()
     assert "Held-out images" in output.out
     assert output.err.splitlines()[-1] == "cvae-evaluate: cannot write /dev/full: No space left on device"
+
+
+def test_the_shapes_in_the_signatures_hold(finished_run: Any) -> None:
+    # In a process of its own: the checks are woven in on import.
+    command = [sys.executable, "-c", WITH_SHAPES, str(finished_run.folder), "-k", "2", "--samples", "3"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr.count("Error")) == (0, 0), result.stderr
+    assert "Active latent units" in result.stdout
 
 
 def test_help_explains_every_flag(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
