@@ -50,7 +50,7 @@ def test_a_run_holds_config_metrics_and_checkpoint(finished_run: Any) -> None:
 def test_the_config_file_says_what_was_trained_on_what(finished_run: Any) -> None:
     header = json.loads((finished_run.folder / "config.json").read_text())
     assert list(header) == ["run_version", "config", "classes", "image_shape", "images", "versions"]
-    assert header["run_version"] == 2
+    assert header["run_version"] == 1
     assert Config.from_dict(header["config"]) == finished_run.config
     assert header["classes"] == list("0123456789")
     assert header["image_shape"] == [28, 28, 1]
@@ -138,16 +138,10 @@ def test_a_run_that_did_not_finish_is_refused(run: Path) -> None:
 
 
 def test_a_run_of_a_newer_version_is_refused(run: Path) -> None:
-    damage(run, "run_version", 3)
-    message = r"is a run of version 3, newer than this cvae-training reads \(2\): pip install -U cvae-training$"
+    damage(run, "run_version", 2)
+    message = r"is a run of version 2, newer than this cvae-training reads \(1\): pip install -U cvae-training$"
     with pytest.raises(RunError, match=message):
         load_run(run)
-
-
-def test_a_run_of_version_1_has_the_settings_of_later_versions_by_default(run: Path, finished_run: Any) -> None:
-    damage(run, "run_version", 1)
-    damage(run, "config.data", {"data_set": "mnist-10k"})  # all that 0.1.0 wrote of the data
-    assert load_run(run).config == finished_run.config
 
 
 def test_a_setting_that_a_run_of_its_version_must_have_is_missed(run: Path) -> None:

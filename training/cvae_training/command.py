@@ -7,11 +7,12 @@ import inspect
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from cvae_training.config import PRESETS, Config, preset
 from cvae_training.data import DataSet, data_set_names, load_data_set
 from cvae_training.errors import StoppedError, TrainingError
+from cvae_training.one_line_parser import OneLineParser
 from cvae_training.progress import Progress
 from cvae_training.run import RunFolder
 from cvae_training.stop_request import StopRequest
@@ -75,7 +76,7 @@ def config_from(options: argparse.Namespace, base: Config) -> Config:
 
 def build_parser() -> argparse.ArgumentParser:
     """The flags: one per field of Config, explained by the text under the field."""
-    parser = _OneLineParser(
+    parser = OneLineParser(
         prog="cvae-train",
         description="Train a class-conditional variational autoencoder and leave a run folder.",
         epilog=f"Data sets: {', '.join(data_set_names())}, npz:FILE, folder:DIR. "
@@ -111,11 +112,6 @@ def build_parser() -> argparse.ArgumentParser:
             help=f"{text} {_defaults(group, name)}".replace("%", "%%"),
         )
     return parser
-
-
-class _OneLineParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
 
 
 class _Setting(NamedTuple):
