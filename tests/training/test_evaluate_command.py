@@ -306,7 +306,7 @@ def test_a_mistake_exits_2_with_one_line(
 def test_a_run_without_a_checkpoint_exits_2_with_one_line(
     finished_run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(finished_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoint"))
+    shutil.copytree(finished_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
     assert exit_code([str(tmp_path / "run")]) == 2
     output = capsys.readouterr()
     assert output.out == ""
