@@ -1,5 +1,6 @@
 """What the article lists at its end: schedules, clipping, averages, fine-tuning; and KL warm-up, free bits and more."""
 
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 
-from cvae_training import Config, DataSet, InputError, TrainState, build_model, create_run, load_run, train
+from cvae_training import Config, DataSet, InputError, TrainState, build_model, create_run, load_run, resume_run, train
 from cvae_training.config import ModelConfig, ObjectiveConfig, OptimizerConfig
 from cvae_training.objective import kl_beyond_free_bits, losses
 from cvae_training.optimizer import build_optimizer, build_schedule, trainable_leaves
@@ -154,6 +155,19 @@ def test_a_run_starts_from_another_runs_parameters(tiny: Config, tmp_path: Path)
     create_run(tmp_path / "second", second)
     before, after = (load_run(tmp_path / name).params for name in ("first", "second"))
     assert changed(before, after) == {"params/class_proj/bias"}
+
+
+def test_a_run_resumed_before_its_first_checkpoint_starts_from_the_same_parameters(
+    tiny: Config, tmp_path: Path
+) -> None:
+    first = replace(tiny, epochs=1, batch_size=4000)
+    create_run(tmp_path / "first", first)
+    second = tmp_path / "second"
+    create_run(second, replace(first, start_from=str(tmp_path / "first")))
+    expected = load_run(second).params
+    shutil.rmtree(second / "checkpoints")
+    resume_run(second)
+    assert not changed(expected, load_run(second).params)
 
 
 def test_a_run_of_another_network_to_start_from_is_refused(tiny: Config, tmp_path: Path) -> None:

@@ -126,10 +126,10 @@ class RunFolder:
             raise RunError(f"{path} is damaged: {field}") from error
         return opened
 
-    def like(self, params: PyTree = None) -> TrainState:
+    def like(self) -> TrainState:
         """The shapes and dtypes of the run's state."""
         steps = self.config.epochs * count_steps(self.config, self.images["train"])
-        return jax.eval_shape(lambda: initial_state(self.config, self.image_shape, len(self.classes), steps, params))
+        return jax.eval_shape(lambda: initial_state(self.config, self.image_shape, len(self.classes), steps))
 
     def metrics(self, last_step: int | None = None) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl, up to a step; RunError for a file that is damaged."""
@@ -186,6 +186,11 @@ class RunFolder:
             except DamagedCheckpointError as error:
                 warnings.warn(f"{error}; using an older one", CheckpointWarning, stacklevel=2)
         raise RunError(f"no checkpoint in {self.folder} is whole; the newest: {paths[0].name}")
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether a checkpoint was saved, be it damaged since."""
+        return bool(self._checkpoints())
 
     def _checkpoints(self) -> list[Path]:
         return checkpoint.checkpoints(self.folder / _CHECKPOINTS)

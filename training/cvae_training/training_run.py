@@ -37,13 +37,7 @@ def create_run(
     settings that cannot be used, DataError for a data set that cannot, and RunError for a folder that cannot.
     """
     data = data or load_data_set(config.data)
-    total_steps = config.epochs * count_steps(config, len(data.train))
-    state = initial_state(config, data.image_shape, len(data.classes), total_steps)
-    if config.start_from:
-        params = load_run(Path(config.start_from)).params
-        if jax.tree.map(jax.numpy.shape, params) != jax.tree.map(jax.numpy.shape, state.params):
-            raise InputError(f"start_from: {config.start_from} is a run of another network")
-        state = initial_state(config, data.image_shape, len(data.classes), total_steps, params)
+    state = _first_state(config, data)
     images = {"train": len(data.train), "held_out": len(data.held_out)}
     run = RunFolder.create(folder, config, data.classes, data.image_shape, images)
     run.write_metrics([])
@@ -69,14 +63,22 @@ def resume_run(
     found = (data.classes, data.image_shape, {"train": len(data.train), "held_out": len(data.held_out)})
     if found != (run.classes, run.image_shape, run.images):
         raise RunError(f"the data set {data.name} is not what the run in {folder} was trained on")
-    if any((folder / "checkpoints").glob("step-*")):
-        state = run.restore()
-    else:
-        total_steps = run.config.epochs * count_steps(run.config, len(data.train))
-        state = initial_state(run.config, run.image_shape, len(run.classes), total_steps)
+    state = run.restore() if run.has_checkpoint else _first_state(run.config, data)
     # What was written after the checkpoint will be written again.
     run.write_metrics(run.metrics(int(state.step)) if (folder / "metrics.jsonl").exists() else [])
     _train_on(run, data, state, on_epoch, should_stop)
+
+
+def _first_state(config: Config, data: DataSet) -> TrainState:
+    """The state before the first step, with the parameters of another run where the settings name one."""
+    total_steps = config.epochs * count_steps(config, len(data.train))
+    state = initial_state(config, data.image_shape, len(data.classes), total_steps)
+    if not config.start_from:
+        return state
+    params = load_run(Path(config.start_from)).params
+    if jax.tree.map(jax.numpy.shape, params) != jax.tree.map(jax.numpy.shape, state.params):
+        raise InputError(f"start_from: {config.start_from} is a run of another network")
+    return initial_state(config, data.image_shape, len(data.classes), total_steps, params)
 
 
 def _train_on(
