@@ -5,11 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cvae_export import artifact
 from cvae_export.command import main
+from cvae_sdk.manifest import Parity
 from cvae_training import checkpoint, create_run
 from cvae_training.config import Config, ModelConfig
 
@@ -86,3 +90,28 @@ def test_a_signal_in_the_middle_leaves_nothing_behind(run_folder: Path, tmp_path
     assert "Traceback" not in rest
     assert time.monotonic() - started < 30
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_whose_exception_is_swallowed_still_ends_the_export(
+    run_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    code: int,
+) -> None:
+    measure = artifact.measure_parity
+
+    def measure_in_a_finalizer(*arguments: Any) -> Parity:
+        with suppress(BaseException):  # as Python does around finalizers and weak references' callbacks
+            os.kill(os.getpid(), number)
+            time.sleep(1)
+        return measure(*arguments)
+
+    monkeypatch.setattr(artifact, "measure_parity", measure_in_a_finalizer)
+    before = signal.getsignal(number)
+    assert main([str(run_folder), "--out", str(tmp_path / "out")]) == code
+    assert "interrupted" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(number) is before
