@@ -113,14 +113,17 @@ def test_the_json_has_every_figure_and_is_the_same_for_a_seed(
     assert figures["config"] == {"importance_samples": 5, "samples_per_class": 40, "seed": 0}
     assert set(figures["held_out"]) == {"images", *MEAN_FIGURES}
     assert set(figures["samples"]) == {
-        *("samples", "class_fidelity", "frechet_distance", "real_accuracy", "real_frechet_distance"),
+        *("samples", "class_fidelity", "frechet_distance", "real_accuracy", "real_frechet_distance", "neighbors"),
     }
+    assert all(
+        0 <= value <= 1 for name, value in figures["samples"]["neighbors"].items() if "nearest_training" not in name
+    )
     assert [len(figures[name]) for name in ("held_out_per_class", "samples_per_class", "latent_variances")] == [
         10,
         10,
         3,
     ]
-    assert set(figures["notes"]) == {"likelihood", "classifier"}
+    assert set(figures["notes"]) == {"likelihood", "classifier", "neighbors"}
 
     # Another seed draws other noise, the same images and classifier.
     assert other["held_out"]["elbo"] != figures["held_out"]["elbo"]

@@ -177,3 +177,42 @@ def test_a_distance_of_all_classes_takes_them_as_often_as_they_are_held_out(
     assert per_class[7].frechet_distance is None
     assert per_class[7].real_accuracy is None
     assert per_class[7].class_fidelity is not None
+    assert per_class[7].neighbors.recall is None
+    assert per_class[7].neighbors.nearest_training is None
+
+
+def test_a_model_that_repeats_one_training_image_a_class_is_seen(digits: DataSet, classifier: Classifier) -> None:
+    def repeat(label: int, batch: int, n: int) -> np.ndarray:
+        first = digits.train.images[digits.train.labels == label][:1].astype(np.float32) / 255
+        return np.repeat(first, n, axis=0)
+
+    overall, per_class = compare_samples(repeat, digits, classifier, 100)
+    for figures in (overall.neighbors, *(each.neighbors for each in per_class)):
+        assert (figures.recall or 0) < 0.01
+        assert (figures.real_recall or 0) > 0.7
+        assert figures.nearest_by_training == 1.0
+        assert figures.nearest_training == pytest.approx(0, abs=1e-5)
+        assert (figures.real_nearest_training or 0) > 1
+
+
+def test_held_out_images_recall_themselves_and_are_nearest_to_themselves(
+    digits: DataSet, classifier: Classifier
+) -> None:
+    overall, _ = compare_samples(RealDigits(digits), digits, classifier, 200)
+    assert overall.neighbors.recall == 1.0
+    assert overall.neighbors.precision == 1.0
+    assert overall.neighbors.nearest_by_training == 0.0
+    assert overall.neighbors.nearest_training == pytest.approx(overall.neighbors.real_nearest_training, rel=0.05)
+
+
+def test_fresh_real_images_are_nearest_to_training_images_as_often_as_these_are_many(
+    digits: DataSet, classifier: Classifier
+) -> None:
+    kept, drawn = (Split(digits.held_out.images[i::2], digits.held_out.labels[i::2]) for i in range(2))
+    fresh = RealDigits(replace(digits, held_out=drawn))
+    overall, _ = compare_samples(fresh, replace(digits, held_out=kept), classifier, 60)
+    expected = overall.neighbors.expected_by_training
+    assert expected == pytest.approx(8500 / 9250, abs=0.01)
+    # 600 draws of which a tenth is not nearest: a standard error of 0.011.
+    assert overall.neighbors.nearest_by_training == pytest.approx(expected, abs=0.045)
+    assert overall.neighbors.recall == pytest.approx(overall.neighbors.real_recall, abs=0.1)

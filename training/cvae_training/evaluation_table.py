@@ -1,11 +1,11 @@
-"""An evaluation as text for a terminal: two tables with a row for all and one per class, and how to read them."""
+"""An evaluation as text for a terminal: three tables with a row for all and one per class, and how to read them."""
 
 import textwrap
 from collections.abc import Sequence
 
 from cvae_training.bounds import ACTIVE_VARIANCE
 from cvae_training.evaluate import Evaluation, LikelihoodFigures
-from cvae_training.fidelity import SampleFigures
+from cvae_training.fidelity import NeighborFigures, SampleFigures
 
 __all__ = ["NOTES", "format_table"]
 
@@ -17,12 +17,17 @@ NOTES = {
     "classifier": "Samples are judged by a small classifier of this data set's own training images. The Frechet "
     "distance in its features is no Inception FID: it compares only with the same classifier and data. That of a "
     "single class rests on its few held-out images.",
+    "neighbors": "recall is the share of held-out images that lie among the samples of their class in these features, "
+    "precision that of samples among held-out images; beside each what as many training images get. nearest is the "
+    "median distance to the nearest training image of the class, in pixels; by training the share of samples whose "
+    "nearest image of the class is a training, not a held-out one: beside it that of a model with nothing by heart.",
 }
 """What the figures do not mean."""
 
 _WIDTH = 100
 _HELD_OUT = ("images", "loss", "recon", "mse", "kl", "elbo", "iw", "elbo bits/dim", "iw bits/dim")
 _SAMPLES = ("samples", "fidelity", "Frechet", "real accuracy", "real Frechet")
+_NEIGHBORS = ("recall", "real", "precision", "real", "nearest", "held-out's nearest", "by training", "expected")
 
 
 def format_table(evaluation: Evaluation) -> str:
@@ -44,6 +49,9 @@ def format_table(evaluation: Evaluation) -> str:
             "real: held-out images",
             *_table(_SAMPLES, names, [_sample_cells(figures) for figures in samples]),
             "",
+            "Diversity and memorising: samples among held-out and training images of their class",
+            *_table(_NEIGHBORS, names, [_neighbor_cells(figures.neighbors) for figures in samples]),
+            "",
             *(textwrap.fill(note, _WIDTH) for note in NOTES.values()),
         )
     )
@@ -64,6 +72,17 @@ def _sample_cells(figures: SampleFigures) -> list[str]:
         _distance(figures.frechet_distance),
         _share(figures.real_accuracy),
         _distance(figures.real_frechet_distance),
+    ]
+
+
+def _neighbor_cells(figures: NeighborFigures) -> list[str]:
+    shares = (figures.recall, figures.real_recall, figures.precision, figures.real_precision)
+    return [
+        *map(_share, shares),
+        _distance(figures.nearest_training),
+        _distance(figures.real_nearest_training),
+        _share(figures.nearest_by_training),
+        _share(figures.expected_by_training),
     ]
 
 

@@ -1,24 +1,31 @@
 """How near samples are to real images, in the eyes of a classifier.
 
-    class fidelity     share of the samples of a class that the classifier puts into it
-    Frechet distance   |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))
+    class fidelity      share of the samples of a class that the classifier puts into it
+    Frechet distance    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))
+    precision, recall   shares of samples near held-out images, and the reverse, within a class: see neighbors.py
+    nearest training    median distance, in pixels of [0, 1], to the nearest training image of the class
+    by training         share of samples whose nearest image of the class is a training, not a held-out one: of m and h
+                        images m / (m + h) where nothing was learned by heart, 1 where all was
 
-between Gaussians with the moments m, C of the classifier's features: Dowson & Landau 1982; Heusel et al. 2017 take
-Inception's features, these here are others, so no number of theirs compares.
+The Frechet distance is between Gaussians with the moments m, C of the classifier's features: Dowson & Landau 1982;
+Heusel et al. 2017 take Inception's features, these here are others, so no number of theirs compares.
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 
 from cvae_training.classifier import Classifier
 from cvae_training.data import DataSet
+from cvae_training.neighbors import nearest_distances, share_in_balls
 
 __all__ = [
     "SAMPLE_BATCH",
     "Moments",
+    "NeighborFigures",
     "SampleFigures",
     "Sampling",
     "class_shares",
@@ -40,6 +47,22 @@ class Moments:
 
 
 @dataclass(frozen=True)
+class NeighborFigures:
+    """How samples lie among real images of their class, and beside it how training images do; None for too few."""
+
+    precision: float | None
+    recall: float | None
+    real_precision: float | None
+    """Of as many training images in place of the samples, or of all there are."""
+    real_recall: float | None
+    nearest_training: float | None
+    real_nearest_training: float | None
+    """Of held-out images."""
+    nearest_by_training: float | None
+    expected_by_training: float | None
+
+
+@dataclass(frozen=True)
 class SampleFigures:
     """How samples look to the classifier, and beside it how real held-out images do; None where there are too few."""
 
@@ -50,6 +73,7 @@ class SampleFigures:
     real_accuracy: float | None
     real_frechet_distance: float | None
     """Of real training images from real held-out images."""
+    neighbors: NeighborFigures
 
 
 Sampling = Callable[[int, int, int], Float[np.ndarray, "n height width channels"]]
@@ -62,31 +86,26 @@ def compare_samples(
     """Sample every class and compare with real held-out images; the figures over all, and of each class.
 
     In the overall Frechet distance a class counts as often as it is held out, so that a model is not charged for the
-    data's imbalance; class fidelity is the mean over classes.
+    data's imbalance; class fidelity and the figures of neighbors are means over classes.
     """
     num_classes = len(data.classes)
-    predicted, features = [], []
+    predicted, features, distances = [], [], []
     for label in range(num_classes):
+        real = [_pixels(split.images[split.labels == label]) for split in (data.train, data.held_out)]
         for batch, start in enumerate(range(0, samples_per_class, SAMPLE_BATCH)):
-            guesses, rows = classifier(sample(label, batch, min(SAMPLE_BATCH, samples_per_class - start)))
+            images = sample(label, batch, min(SAMPLE_BATCH, samples_per_class - start))
+            guesses, rows = classifier(images)
             predicted.append(guesses)
             features.append(rows)
+            distances.append(np.stack([nearest_distances(_pixels(images), of_split) for of_split in real]))
     labels = np.repeat(np.arange(num_classes), samples_per_class)
     drawn = _Judged(labels, np.concatenate(predicted), np.concatenate(features))
+    nearest = np.concatenate(distances, axis=1)
     train = _Judged(data.train.labels, *classifier(data.train.images))
     held_out = _Judged(data.held_out.labels, *classifier(data.held_out.images))
 
     fidelity, fidelity_per_class = class_shares(drawn.predicted, drawn.labels, num_classes)
     accuracy, accuracy_per_class = class_shares(held_out.predicted, held_out.labels, num_classes)
-    counts = np.bincount(held_out.labels, minlength=num_classes)
-    real = moments(held_out.features)
-    overall = SampleFigures(
-        samples=len(labels),
-        class_fidelity=fidelity,
-        frechet_distance=frechet_distance(moments(drawn.features, weights=counts[labels].astype(np.float64)), real),
-        real_accuracy=accuracy,
-        real_frechet_distance=frechet_distance(moments(train.features), real),
-    )
     per_class = []
     for label in range(num_classes):
         real = moments(held_out.of_class(label))
@@ -96,9 +115,66 @@ def compare_samples(
             frechet_distance=frechet_distance(moments(drawn.of_class(label)), real),
             real_accuracy=accuracy_per_class[label],
             real_frechet_distance=frechet_distance(moments(train.of_class(label)), real),
+            neighbors=_among_neighbors(
+                drawn.of_class(label),
+                train.of_class(label),
+                held_out.of_class(label),
+                nearest[:, labels == label],
+                nearest_distances(
+                    _pixels(data.held_out.images[data.held_out.labels == label]),
+                    _pixels(data.train.images[data.train.labels == label]),
+                ),
+            ),
         )
         per_class.append(figures)
+    counts = np.bincount(held_out.labels, minlength=num_classes)
+    real = moments(held_out.features)
+    overall = SampleFigures(
+        samples=len(labels),
+        class_fidelity=fidelity,
+        frechet_distance=frechet_distance(moments(drawn.features, weights=counts[labels].astype(np.float64)), real),
+        real_accuracy=accuracy,
+        real_frechet_distance=frechet_distance(moments(train.features), real),
+        neighbors=_mean_over_classes([figures.neighbors for figures in per_class]),
+    )
     return overall, tuple(per_class)
+
+
+def _among_neighbors(
+    samples: Float[np.ndarray, "n features"],
+    train: Float[np.ndarray, "m features"],
+    held_out: Float[np.ndarray, "h features"],
+    nearest: Float[np.ndarray, "2 n"],
+    held_out_nearest: Float[np.ndarray, " h"],
+) -> NeighborFigures:
+    """From features; and from distances in pixels, of samples to training and held-out images, and between these."""
+    to_training, to_held_out = nearest
+    as_many = train[: len(samples)]
+    return NeighborFigures(
+        precision=share_in_balls(samples, held_out),
+        recall=share_in_balls(held_out, samples),
+        real_precision=share_in_balls(as_many, held_out),
+        real_recall=share_in_balls(held_out, as_many),
+        nearest_training=float(np.median(to_training)) if len(train) else None,
+        real_nearest_training=float(np.median(held_out_nearest)) if len(train) and len(held_out) else None,
+        nearest_by_training=float((to_training < to_held_out).mean()) if len(train) and len(held_out) else None,
+        expected_by_training=len(train) / (len(train) + len(held_out)) if len(train) and len(held_out) else None,
+    )
+
+
+def _mean_over_classes(each: list[NeighborFigures]) -> NeighborFigures:
+    means = {}
+    for field in fields(NeighborFigures):
+        known = [value for figures in each if (value := getattr(figures, field.name)) is not None]
+        means[field.name] = float(np.mean(known)) if known else None
+    return NeighborFigures(**means)
+
+
+def _pixels(
+    images: UInt8[np.ndarray, "n height width channels"] | Float[np.ndarray, "n height width channels"],
+) -> Float[np.ndarray, "n pixels"]:
+    rows = images.reshape(len(images), math.prod(images.shape[1:]))
+    return rows.astype(np.float32) / 255 if images.dtype == np.uint8 else rows
 
 
 @dataclass(frozen=True)
