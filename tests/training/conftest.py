@@ -13,12 +13,14 @@ from pathlib import Path
 from threading import Thread
 from typing import NamedTuple
 
+import jax
 import numpy as np
 import pytest
 
 from cvae_training import Config, DataSet, Split, create_run, load_data_set
 from cvae_training.config import ModelConfig, ObjectiveConfig, OptimizerConfig
-from cvae_training.train import EpochReport
+from cvae_training.run import RunFolder
+from cvae_training.train import EpochReport, TrainState
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +65,34 @@ def finished_run(tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> Fini
     reports: list[EpochReport] = []
     create_run(folder, config, reports.append)
     return FinishedRun(folder, config, reports)
+
+
+@pytest.fixture(scope="session")
+def full_config(tiny: Config) -> Config:
+    """4 epochs of 17 steps, with everything on that a checkpoint must hold."""
+    optimizer = replace(tiny.optimizer, ema_decay=0.9, schedule="cosine", warmup_steps=5, clip_norm=5.0)
+    objective = replace(tiny.objective, kl_warmup_steps=30)
+    return replace(tiny, optimizer=optimizer, objective=objective, epochs=4, batch_size=500, checkpoint_epochs=2)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(full_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of full_config with two checkpoints, not to be changed."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    create_run(folder, full_config)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def state_of() -> Callable[[Path], TrainState]:
+    """Takes a run's folder to its newest whole checkpoint's state."""
+    return lambda run: RunFolder.open(run).restore()
+
+
+@pytest.fixture(scope="session")
+def bits_of() -> Callable[[TrainState], list[bytes]]:
+    """Takes a state to its arrays' bytes."""
+    return lambda state: [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jax
 from jaxtyping import PyTree
 
 from cvae_training import checkpoint
@@ -21,7 +20,7 @@ from cvae_training.config import Config
 from cvae_training.data import DataSet
 from cvae_training.errors import CheckpointWarning, DamagedCheckpointError, RunError
 from cvae_training.model import Cvae, build_model
-from cvae_training.train import TrainState, count_steps, initial_state
+from cvae_training.train import TrainState, count_steps, state_shapes
 
 __all__ = ["RUN_VERSION", "Run", "RunFolder", "load_run"]
 
@@ -128,7 +127,7 @@ class RunFolder:
     def like(self) -> TrainState:
         """The shapes and dtypes of the run's state."""
         steps = self.config.epochs * count_steps(self.config, self.images["train"])
-        return jax.eval_shape(lambda: initial_state(self.config, self.image_shape, len(self.classes), steps))
+        return state_shapes(self.config, self.image_shape, len(self.classes), steps)
 
     def metrics(self, last_step: int | None = None) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl, up to a step; RunError for a file that is damaged."""

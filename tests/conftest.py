@@ -1,0 +1,23 @@
+"""What tests counted, told when all have run: `make test` ends with a line for each, whichever worker counted it."""
+
+from collections.abc import Callable
+
+import pytest
+
+_COUNT = "count"
+
+
+@pytest.fixture
+def tell_count(record_property: Callable[[str, object], None]) -> Callable[[int, int, str], None]:
+    """Takes how many of how many did as they should, and what; told if the test passes."""
+    return lambda found, tried, what: record_property(_COUNT, f"{found} of {tried} {what}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the counts of the tests that passed."""
+    passed = terminalreporter.getreports("passed")
+    lines = [text for report in passed for name, text in report.user_properties if name == _COUNT]
+    if lines:
+        terminalreporter.section("what was counted")
+        for line in lines:
+            terminalreporter.line(str(line))
