@@ -33,6 +33,7 @@ FLAGS = [
     *("--likelihood", "bernoulli", "--batch-size", "496", "--epochs", "3", "--checkpoint-epochs", "1", "--seed", "7"),
     *("--warmup-steps", "0", "--keep-checkpoints", "9"),
 ]
+TellCount = Callable[[int, int, str], None]
 ALONE: list[tuple[list[str], dict[str, str]]] = [([], {})]
 ON_EIGHT = """
 import json, sys
@@ -57,6 +58,10 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
 
 def losses(folder: Path) -> np.ndarray:
     return np.array([list(line[split].values()) for line in metrics(folder) for split in ("train", "held_out")])
+
+
+def close_to(expected: np.ndarray, got: np.ndarray) -> int:
+    return int(np.isclose(got, expected, rtol=TOLERANCE, atol=0).sum())
 
 
 def last_state(folder: Path) -> list[np.ndarray]:
@@ -133,10 +138,15 @@ def simulated(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["eight", "two"])
-def test_simulated_devices_give_the_losses_of_one(simulated: Path, name: str) -> None:
+def test_simulated_devices_give_the_losses_of_one(simulated: Path, name: str, tell_count: TellCount) -> None:
     expected = losses(simulated / "alone")
     assert expected.shape == (6, 3)
     np.testing.assert_allclose(losses(simulated / name), expected, rtol=TOLERANCE)
+    tell_count(
+        close_to(expected, losses(simulated / name)),
+        expected.size,
+        f"losses on {name} simulated devices: within {TOLERANCE:g} of those on one",
+    )
     for got, alone in zip(last_state(simulated / name), last_state(simulated / "alone"), strict=True):
         np.testing.assert_allclose(got, alone, rtol=1e-5, atol=2e-5)
 
@@ -151,10 +161,19 @@ def test_streamed_images_give_eight_devices_the_same_bits(simulated: Path) -> No
     assert metrics(simulated / "stream") == metrics(simulated / "eight")
 
 
-def test_two_processes_give_the_losses_of_one_and_checkpoints_pass_between_them(folder: Path) -> None:
+def test_two_processes_give_the_losses_of_one_and_checkpoints_pass_between_them(
+    folder: Path, tell_count: TellCount
+) -> None:
     codes, said = ends(start(by_flags(2), "--out", folder / "pair", *FLAGS))
     assert codes == [0, 0], said
-    np.testing.assert_allclose(losses(folder / "pair"), losses(folder / "alone"), rtol=TOLERANCE)
+    expected = losses(folder / "alone")
+    np.testing.assert_allclose(losses(folder / "pair"), expected, rtol=TOLERANCE)
+    tell_count(
+        close_to(expected, losses(folder / "pair")),
+        expected.size,
+        f"losses of two processes: within {TOLERANCE:g} of those of one",
+    )
+    passed_on = 0
     for ways, source in ((ALONE, "pair"), (by_slurm(2), "alone")):
         run = folder / f"{source}-then-{len(ways)}"
         shutil.copytree(folder / source, run)
@@ -164,8 +183,10 @@ def test_two_processes_give_the_losses_of_one_and_checkpoints_pass_between_them(
         assert 0 < resumed_at < 51
         codes, said = ends(start(ways, "--out", run, "--resume"))
         assert codes == [0] * len(ways), said
-        np.testing.assert_allclose(losses(run), losses(folder / "alone"), rtol=TOLERANCE)
+        np.testing.assert_allclose(losses(run), expected, rtol=TOLERANCE)
         assert int(RunFolder.open(run).restore().step) == 51
+        passed_on += 1
+    tell_count(passed_on, 2, "checkpoints passed between one and two processes: gone on with to the same losses")
 
 
 def test_a_signal_to_one_process_stops_both_with_a_checkpoint(folder: Path) -> None:
