@@ -1,5 +1,6 @@
 """Train a class-conditional variational autoencoder in JAX."""
 
+from cvae_training.bound_model import BoundModel, load
 from cvae_training.config import PRESETS, Config, preset
 from cvae_training.data import DataSet, Split, data_set_names, load_data_set
 from cvae_training.errors import (
@@ -18,6 +19,7 @@ from cvae_training.training_run import create_run, resume_run
 
 __all__ = [
     "PRESETS",
+    "BoundModel",
     "CheckpointWarning",
     "Config",
     "Cvae",
@@ -35,6 +37,7 @@ __all__ = [
     "build_model",
     "create_run",
     "data_set_names",
+    "load",
     "load_data_set",
     "load_run",
     "preset",

@@ -18,6 +18,7 @@ from jaxtyping import PyTree
 
 from cvae_training import checkpoint
 from cvae_training.config import Config
+from cvae_training.data import DataSet
 from cvae_training.errors import CheckpointWarning, DamagedCheckpointError, RunError
 from cvae_training.model import Cvae, build_model
 from cvae_training.train import TrainState, count_steps, initial_state
@@ -48,6 +49,17 @@ class Run:
     def model(self) -> Cvae:
         """The network whose parameters `params` are."""
         return build_model(self.config, self.image_shape)
+
+    def require_data(self, data: DataSet) -> None:
+        """RunError where `data` are not what the run was trained on."""
+        images = {"train": len(data.train), "held_out": len(data.held_out)}
+        for what, then, now in (
+            ("classes", self.classes, data.classes),
+            ("image shape", self.image_shape, data.image_shape),
+            ("numbers of images", self.images, images),
+        ):
+            if then != now:
+                raise RunError(f"the {what} of {data.name} changed from {then} to {now} since the run: train it again")
 
 
 @dataclass(frozen=True)
