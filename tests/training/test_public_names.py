@@ -29,6 +29,7 @@ def test_the_package_has_these_public_names() -> None:
         "DataSet",
         "FeedForward",
         "InputError",
+        "OutputWarning",
         "Run",
         "RunError",
         "Split",

@@ -100,7 +100,7 @@ class BoundModel:
 
         The same seed, from 0 to 2^32 - 1, draws the same latents; they are not the SDK's.
         """
-        if isinstance(labels, str) or np.ndim(labels) == 0:
+        if isinstance(labels, int | str | np.generic) or not np.ndim(labels):  # pyright: ignore[reportArgumentType]
             count = 1 if n is None else _integer("n", n, 1, _MOST)
         elif n is not None:
             raise InputError(f"n goes with one label, got {len(labels)} labels: repeat them instead")  # pyright: ignore[reportArgumentType]

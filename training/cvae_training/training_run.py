@@ -10,6 +10,7 @@ from cvae_training.config import Config
 from cvae_training.data import DataSet, load_data_set
 from cvae_training.errors import InputError, RunError, StoppedError
 from cvae_training.run import RunFolder, load_run
+from cvae_training.tensorboard_events import EventLog
 from cvae_training.train import EpochReport, TrainState, count_steps, initial_state, train_in_stretches
 
 __all__ = ["create_run", "resume_run"]
@@ -104,21 +105,26 @@ def _write_stretches(
     config, metrics = run.config, run.metrics()
     if _has_stopped_early(config, metrics):
         return
-    for state, report in train_in_stretches(config, data, state):  # noqa: B020 -- each follows from the one before
-        if report is not None:
-            metrics.append(_to_json(report))
-            run.append_metrics(metrics[-1])
-            on_epoch(report)
-            stop_early = _has_stopped_early(config, metrics)
-            improved = _epochs_since_best(metrics) == 0
-            last = report.epoch == config.epochs or stop_early
-            if last or report.epoch % config.checkpoint_epochs == 0 or (config.patience > 0 and improved):
+    total_steps = config.epochs * count_steps(config, len(data.train))
+    with EventLog(run.folder / "tensorboard", config.optimizer, total_steps, metrics) as log_events:
+        for state, report in train_in_stretches(config, data, state):  # noqa: B020 -- each follows from the one before
+            if report is not None:
+                metrics.append(_to_json(report))
+                run.append_metrics(metrics[-1])
+                log_events(metrics[-1])
+                on_epoch(report)
+                stop_early = _has_stopped_early(config, metrics)
+                improved = _epochs_since_best(metrics) == 0
+                last = report.epoch == config.epochs or stop_early
+                if last or report.epoch % config.checkpoint_epochs == 0 or (config.patience > 0 and improved):
+                    log_events.flush()
+                    run.save(state)
+                if last:
+                    return
+            if should_stop():
+                log_events.flush()
                 run.save(state)
-            if last:
-                return
-        if should_stop():
-            run.save(state)
-            raise StoppedError(f"stopped at step {int(state.step)}; go on with --resume")
+                raise StoppedError(f"stopped at step {int(state.step)}; go on with --resume")
 
 
 def _epochs_since_best(metrics: list[dict[str, Any]]) -> int:
