@@ -53,6 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("cvae-train: interrupted twice; what came after the last checkpoint is lost", file=sys.stderr)
         return 130
     print(f"run saved in {options.out}")
+    return _write_report(options.out, data)
+
+
+def _write_report(run: Path, data: DataSet) -> int:
+    """Add the report to a run that is saved already, and so not lost by whatever happens here."""
+    from cvae_training.report import write_report  # not needed before the end
+
+    try:
+        print(f"report: {write_report(run, data)}")
+    except KeyboardInterrupt:
+        print("cvae-train: interrupted; the run is saved, its report is not", file=sys.stderr)
+        return 130
+    except Exception as error:  # of any kind: the run is worth more
+        reason = " ".join(str(error).split()) or type(error).__name__
+        print(f"cvae-train: the run is saved, its report is not: {reason}", file=sys.stderr)
     return 0
 
 
