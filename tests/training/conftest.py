@@ -139,3 +139,8 @@ class Terminal:
 @pytest.fixture
 def terminal() -> Terminal:
     return Terminal(columns=100)
+
+
+@pytest.fixture
+def narrow_terminal() -> Terminal:
+    return Terminal(columns=80)

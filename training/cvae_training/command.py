@@ -16,6 +16,7 @@ from cvae_training.one_line_parser import OneLineParser
 from cvae_training.progress import Progress
 from cvae_training.run import RunFolder
 from cvae_training.stop_request import StopRequest
+from cvae_training.train import count_steps
 from cvae_training.training_run import create_run, resume_run
 
 __all__ = ["build_parser", "config_from", "main"]
@@ -36,13 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             own = RunFolder.open(options.out).config
             config = config_from(options, preset(options.preset) if options.preset else own)
             data = _load(own)
-            with asked, Progress(own.epochs) as progress:
-                resume_run(options.out, config, progress, asked, data)
+            with asked, Progress(own.epochs, count_steps(own, len(data.train)), own.batch_size) as progress:
+                resume_run(options.out, config, progress, asked, data, progress.step)
         else:
             config = config_from(options, preset(options.preset or _DEFAULT_PRESET))
             data = _load(config)
-            with asked, Progress(config.epochs) as progress:
-                create_run(options.out, config, progress, asked, data)
+            with asked, Progress(config.epochs, count_steps(config, len(data.train)), config.batch_size) as progress:
+                create_run(options.out, config, progress, asked, data, progress.step)
     except StoppedError as stopped:
         print(f"cvae-train: {stopped}", file=sys.stderr)
         return 128 + asked.signal

@@ -2,21 +2,30 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
 from cvae_training.config import Config
 from cvae_training.data import DataSet, load_data_set
 from cvae_training.errors import InputError, RunError, StoppedError
+from cvae_training.objective import Losses
 from cvae_training.run import RunFolder, load_run
 from cvae_training.tensorboard_events import EventLog
 from cvae_training.train import EpochReport, TrainState, count_steps, initial_state, train_in_stretches
 
-__all__ = ["create_run", "resume_run"]
+__all__ = ["StepReport", "create_run", "resume_run"]
 
 
-def _nothing(_: EpochReport) -> None:
+class StepReport(NamedTuple):
+    """How many steps have been trained, and the mean losses of those of the epoch that is not yet ended."""
+
+    step: int
+    train: Losses | None
+    """None at the start, and where an epoch has just ended."""
+
+
+def _nothing(_: EpochReport | StepReport) -> None:
     pass
 
 
@@ -30,19 +39,21 @@ def create_run(
     on_epoch: Callable[[EpochReport], None] = _nothing,
     should_stop: Callable[[], bool] = _never,
     data: DataSet | None = None,
+    on_step: Callable[[StepReport], None] = _nothing,
 ) -> None:
     """Train by `config` and leave a run in `folder`, which must not exist.
 
-    `on_epoch` is told of each epoch; when `should_stop`, asked twice a second, says so, a checkpoint is saved and
-    StoppedError raised. `data` is what `config.data` says, if it has been loaded already. Raises InputError for
-    settings that cannot be used, DataError for a data set that cannot, and RunError for a folder that cannot.
+    `on_epoch` is told of each epoch, `on_step` where training starts and then about twice a second; when `should_stop`,
+    asked as often, says so, a checkpoint is saved and StoppedError raised. `data` is what `config.data` says, if it has
+    been loaded already. Raises InputError for settings that cannot be used, DataError for a data set that cannot, and
+    RunError for a folder that cannot.
     """
     data = data or load_data_set(config.data)
     state = _first_state(config, data)
     images = {"train": len(data.train), "held_out": len(data.held_out)}
     run = RunFolder.create(folder, config, data.classes, data.image_shape, images)
     run.write_metrics([])
-    _train_on(run, data, state, on_epoch, should_stop)
+    _train_on(run, data, state, on_epoch, should_stop, on_step)
 
 
 def resume_run(
@@ -51,6 +62,7 @@ def resume_run(
     on_epoch: Callable[[EpochReport], None] = _nothing,
     should_stop: Callable[[], bool] = _never,
     data: DataSet | None = None,
+    on_step: Callable[[StepReport], None] = _nothing,
 ) -> None:
     """Go on with the run in `folder` from its newest whole checkpoint, or from the start where it has none.
 
@@ -67,7 +79,7 @@ def resume_run(
     state = run.restore() if run.has_checkpoint else _first_state(run.config, data)
     # What was written after the checkpoint will be written again.
     run.write_metrics(run.metrics(int(state.step)) if (folder / "metrics.jsonl").exists() else [])
-    _train_on(run, data, state, on_epoch, should_stop)
+    _train_on(run, data, state, on_epoch, should_stop, on_step)
 
 
 def _first_state(config: Config, data: DataSet) -> TrainState:
@@ -88,9 +100,10 @@ def _train_on(
     state: TrainState,
     on_epoch: Callable[[EpochReport], None],
     should_stop: Callable[[], bool],
+    on_step: Callable[[StepReport], None],
 ) -> None:
     try:
-        _write_stretches(run, data, state, on_epoch, should_stop)
+        _write_stretches(run, data, state, on_epoch, should_stop, on_step)
     except jax.errors.JaxRuntimeError as error:  # out of memory, most of all
         raise RunError(f"training failed: {str(error).splitlines()[0]}") from error
 
@@ -101,13 +114,17 @@ def _write_stretches(
     state: TrainState,
     on_epoch: Callable[[EpochReport], None],
     should_stop: Callable[[], bool],
+    on_step: Callable[[StepReport], None],
 ) -> None:
     config, metrics = run.config, run.metrics()
     if _has_stopped_early(config, metrics):
         return
-    total_steps = config.epochs * count_steps(config, len(data.train))
+    steps_per_epoch = count_steps(config, len(data.train))
+    total_steps = config.epochs * steps_per_epoch
+    on_step(StepReport(int(state.step), None))
     with EventLog(run.folder / "tensorboard", config.optimizer, total_steps, metrics) as log_events:
         for state, report in train_in_stretches(config, data, state):  # noqa: B020 -- each follows from the one before
+            on_step(_step_report(state, steps_per_epoch))
             if report is not None:
                 metrics.append(_to_json(report))
                 run.append_metrics(metrics[-1])
@@ -125,6 +142,12 @@ def _write_stretches(
                 log_events.flush()
                 run.save(state)
                 raise StoppedError(f"stopped at step {int(state.step)}; go on with --resume")
+
+
+def _step_report(state: TrainState, steps_per_epoch: int) -> StepReport:
+    step = int(state.step)
+    done = step % steps_per_epoch
+    return StepReport(step, Losses(*(total / done for total in map(float, state.sums))) if done else None)  # pyright: ignore[reportArgumentType]
 
 
 def _epochs_since_best(metrics: list[dict[str, Any]]) -> int:
