@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -10,21 +9,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from cvae_export.interruption import Interrupted, Interruption
+
 __all__ = ["build_parser", "main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run cvae-export and return its exit code: 0, or 2 after one line about what went wrong."""
+    """Run cvae-export and return its exit code: 0; 2 after one line about what went wrong; 130 or 143 for a signal."""
     options = build_parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _stop)
     try:
-        from cvae_sdk import CvaeError
-        from cvae_sdk.manifest import Format
-        from cvae_training import TrainingError, load_run
-    except KeyboardInterrupt:
-        return _interrupted(options.out)
+        with Interruption() as interruption:
+            return _export(options, interruption)
+    except Interrupted as interrupted:
+        print(f"cvae-export: interrupted; {options.out} was not made", file=sys.stderr)
+        return 128 + interrupted.number
+
+
+def _export(options: argparse.Namespace, interruption: Interruption) -> int:
+    from cvae_sdk import CvaeError
+    from cvae_sdk.manifest import Format
+    from cvae_training import TrainingError, load_run
 
     def report(name: str, form: Format) -> None:
+        interruption.check()
         parity = form.parity
         print(f"{name:16} max_abs_error {parity.max_abs_error:.1e} over {parity.cases} inputs", file=sys.stderr)
 
@@ -39,8 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CvaeError, TrainingError) as error:
         print(f"cvae-export: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return _interrupted(options.out)
     print(f"artifact {manifest.name} saved in {options.out}: {', '.join(manifest.formats)}")
     return 0
 
@@ -85,12 +90,3 @@ def _quiet_native_libraries() -> Iterator[None]:
 class _OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
-
-
-def _stop(*_: object) -> NoReturn:
-    sys.exit(128 + signal.SIGTERM)
-
-
-def _interrupted(out: Path) -> int:
-    print(f"cvae-export: interrupted; {out} was not made", file=sys.stderr)
-    return 128 + signal.SIGINT

@@ -5,11 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cvae_export import artifact
 from cvae_export.command import main
+from cvae_sdk.manifest import Parity
 from cvae_training import checkpoint, create_run
 from cvae_training.config import Config, ModelConfig
 
@@ -70,15 +74,33 @@ def test_missing_arguments_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert "required: --out" in mistake(["run"], capsys)
 
 
+# An export that comes to its second form and waits there to be stopped.
+WAITS_AT_ITS_SECOND_FORM = """
+import itertools, os, sys, time
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+from cvae_export import artifact, command
+calls, measure = itertools.count(1), artifact.measure_parity
+def measure_or_wait(*arguments):
+    if next(calls) == 2:
+        print("waiting", file=sys.stderr, flush=True)
+        time.sleep(600)
+    return measure(*arguments)
+artifact.measure_parity = measure_or_wait
+sys.exit(command.main())
+"""
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_in_the_middle_leaves_nothing_behind(run_folder: Path, tmp_path: Path, number: int, code: int) -> None:
-    arguments = [sys.executable, "-c", "import sys; from cvae_export.command import main; sys.exit(main())"]
     export = subprocess.Popen(
-        [*arguments, run_folder, "--out", tmp_path / "out"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WAITS_AT_ITS_SECOND_FORM, run_folder, "--out", tmp_path / "out"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert export.stderr is not None
-    assert "stablehlo" in export.stderr.readline()  # the first form is written, three are not
-    assert list(tmp_path.iterdir())
+    assert any("waiting" in line for line in export.stderr)
+    assert len(list(tmp_path.iterdir())) == 1
     os.kill(export.pid, number)
     started = time.monotonic()
     _, rest = export.communicate(timeout=60)
@@ -86,3 +108,28 @@ def test_a_signal_in_the_middle_leaves_nothing_behind(run_folder: Path, tmp_path
     assert "Traceback" not in rest
     assert time.monotonic() - started < 30
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_whose_exception_is_swallowed_still_ends_the_export(
+    run_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    code: int,
+) -> None:
+    measure = artifact.measure_parity
+
+    def measure_in_a_finalizer(*arguments: Any) -> Parity:
+        with suppress(BaseException):  # as Python does around finalizers and weak references' callbacks
+            os.kill(os.getpid(), number)
+            time.sleep(1)
+        return measure(*arguments)
+
+    monkeypatch.setattr(artifact, "measure_parity", measure_in_a_finalizer)
+    before = signal.getsignal(number)
+    assert main([str(run_folder), "--out", str(tmp_path / "out")]) == code
+    assert "interrupted" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(number) is before

@@ -1,5 +1,6 @@
 """The loop. That its step is the article's is held by test_article.py."""
 
+import sys
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -113,21 +114,29 @@ def test_the_labels_reach_the_model(tiny: Config, few_digits: DataSet) -> None:
     assert [k for k in range(10) if not np.array_equal(before[k], after[k])] == [3, 7]
 
 
+@pytest.mark.parametrize("at_once", [4096, 32, 12])
 def test_held_out_losses_equal_numpy_on_the_networks_outputs(
-    baseline: Trained, config: Config, few_digits: DataSet
+    baseline: Trained, config: Config, few_digits: DataSet, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
+    monkeypatch.setattr(sys.modules["cvae_training.train"], "_EVALUATED_AT_ONCE", at_once)
     split, params = few_digits.held_out, baseline.state.params
     x = split.images.reshape(32, 784).astype(np.float32) / 255
-    key = jax.random.fold_in(jax.random.key(config.seed), HELD_OUT_STREAM)
-    outputs = build_model(config, (28, 28, 1)).apply(params, x, np.eye(10, dtype=np.float32)[split.labels], key)
-    logits, mean, logvar = (np.asarray(output, np.float64) for output in outputs)
-    kl = 0.5 * (np.expm1(logvar) - logvar + mean**2).sum(axis=-1).mean()
-    reconstruction = (np.logaddexp(0, logits) - x * logits).sum(axis=-1).mean()
-    mse = (0.5 * (1 / (1 + np.exp(-logits)) - x) ** 2).sum(axis=-1).mean()
-    expected = [reconstruction + config.objective.kl_weight * kl, mse, kl]
+    stream = jax.random.fold_in(jax.random.key(config.seed), HELD_OUT_STREAM)
+    model, terms = build_model(config, (28, 28, 1)), []
+    for part, start in enumerate(range(0, 32, at_once)):
+        own = slice(start, start + at_once)
+        one_hot = np.eye(10, dtype=np.float32)[split.labels[own]]
+        outputs = model.apply(params, x[own], one_hot, jax.random.fold_in(stream, part))
+        logits, mean, logvar = (np.asarray(output, np.float64) for output in outputs)
+        kl = 0.5 * (np.expm1(logvar) - logvar + mean**2).sum(axis=-1)
+        reconstruction = (np.logaddexp(0, logits) - x[own] * logits).sum(axis=-1)
+        mse = (0.5 * (1 / (1 + np.exp(-logits)) - x[own]) ** 2).sum(axis=-1)
+        terms.append([reconstruction + config.objective.kl_weight * kl, mse, kl])
     got = evaluate_losses(config, params, split, 10)
+    expected = np.concatenate(terms, axis=1).mean(axis=1)
     np.testing.assert_allclose(got, expected, rtol=1e-5)  # float32 sums of 784 terms
-    assert got == baseline.reports[-1].held_out
+    if at_once >= len(split):
+        assert got == baseline.reports[-1].held_out
 
 
 def test_evaluation_draws_the_same_noise_at_every_call(baseline: Trained, config: Config, few_digits: DataSet) -> None:

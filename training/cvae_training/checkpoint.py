@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 
 from cvae_training.errors import DamagedCheckpointError, RunError
@@ -49,7 +51,8 @@ def step_of(checkpoint: Path) -> int:
 def save(folder: Path, state: TrainState) -> Path:
     """Save `state` as a checkpoint in `folder`, and give its path; one that is there for its step is kept.
 
-    Raises RunError where it cannot be written; nothing of it is left then.
+    What lies on several devices must be the same on each. Raises RunError where it cannot be written; nothing of it is
+    left then.
     """
     target = folder / f"{_PREFIX}{int(state.step):08}"
     if target.exists():
@@ -86,20 +89,27 @@ def restore(checkpoint: Path, like: TrainState) -> TrainState:
         names = sorted(found.keys() | recorded.keys()) if isinstance(recorded, dict) else [_SUMS]
         name = next(name for name in names if name == _SUMS or found.get(name) != recorded.get(name))
         raise DamagedCheckpointError(f"{checkpoint} is damaged: {name} is not what was saved")
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), like)
+    target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), like)
     values = _with_one_error(f"cannot restore {checkpoint}", partial(_read, checkpoint / _STATE, target))
-    return TrainState(**{**values, "sums": Losses(*values["sums"])})
+    return jax.tree.map(jnp.asarray, TrainState(**{**values, "sums": Losses(*values["sums"])}))
 
 
 def _write(folder: Path, state: TrainState) -> None:
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(folder.absolute(), state._asdict())
+    with _checkpointer() as checkpointer:
+        checkpointer.save(folder.absolute(), jax.tree.map(np.asarray, state)._asdict())
 
 
 def _read(folder: Path, target: TrainState) -> dict[str, Any]:
-    with ocp.StandardCheckpointer() as checkpointer:
+    with _checkpointer() as checkpointer:
         return checkpointer.restore(folder.absolute(), target._asdict())
+
+
+def _checkpointer() -> ocp.StandardCheckpointer:
+    """One that asks nothing of other processes: each reads for itself, and one writes."""
+    this = jax.process_index()
+    return ocp.StandardCheckpointer(
+        multiprocessing_options=ocp.options.MultiprocessingOptions(primary_host=this, active_processes={this})
+    )
 
 
 def remove(checkpoint: Path) -> None:

@@ -4,15 +4,19 @@ import argparse
 import ast
 import dataclasses
 import inspect
+import io
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
+from cvae_training import processes
 from cvae_training.config import PRESETS, Config, preset
 from cvae_training.data import DataSet, data_set_names, load_data_set
 from cvae_training.errors import StoppedError, TrainingError
 from cvae_training.one_line_parser import OneLineParser
+from cvae_training.placement import Images, Placement, place
 from cvae_training.progress import Progress
 from cvae_training.run import RunFolder
 from cvae_training.stop_request import StopRequest
@@ -33,28 +37,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     asked = StopRequest()
     try:
+        _connect(options)
         if options.resume:
             own = RunFolder.open(options.out).config
             config = config_from(options, preset(options.preset) if options.preset else own)
             data = _load(own)
-            with asked, Progress(own.epochs, count_steps(own, len(data.train)), own.batch_size) as progress:
-                resume_run(options.out, config, progress, asked, data, progress.step)
+            placement = _place(options, own, data)
+            with asked, _progress(own, data) as progress:
+                resume_run(options.out, config, progress, asked, data, placement, progress.step)
         else:
             config = config_from(options, preset(options.preset or _DEFAULT_PRESET))
             data = _load(config)
-            with asked, Progress(config.epochs, count_steps(config, len(data.train)), config.batch_size) as progress:
-                create_run(options.out, config, progress, asked, data, progress.step)
+            placement = _place(options, config, data)
+            with asked, _progress(config, data) as progress:
+                create_run(options.out, config, progress, asked, data, placement, progress.step)
     except StoppedError as stopped:
         print(f"cvae-train: {stopped}", file=sys.stderr)
-        return 128 + asked.signal
+        return 128 + (asked.signal or signal.SIGTERM)  # another process's signal stops this one too
     except TrainingError as error:
         print(f"cvae-train: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("cvae-train: interrupted twice; what came after the last checkpoint is lost", file=sys.stderr)
         return 130
-    print(f"run saved in {options.out}")
-    return _write_report(options.out, data)
+    if processes.is_first():
+        print(f"run saved in {options.out}")
+        return _write_report(options.out, data)
+    return 0
 
 
 def _write_report(run: Path, data: DataSet) -> int:
@@ -72,12 +81,29 @@ def _write_report(run: Path, data: DataSet) -> int:
     return 0
 
 
+def _connect(options: argparse.Namespace) -> None:
+    given = (options.coordinator, options.num_processes, options.process_id)
+    if options.distributed or given != ("", None, None):
+        processes.connect(*given)
+
+
 def _load(config: Config) -> DataSet:
     """The data set, with what there is to say of it said before a progress bar begins."""
     data = load_data_set(config.data)
-    for note in data.notes:
-        print(f"cvae-train: {note}", file=sys.stderr)
+    if processes.is_first():
+        for note in data.notes:
+            print(f"cvae-train: {note}", file=sys.stderr)
     return data
+
+
+def _place(options: argparse.Namespace, config: Config, data: DataSet) -> Placement:
+    return place(config.batch_size, data.train.images.nbytes, options.images, options.devices)
+
+
+def _progress(config: Config, data: DataSet) -> Progress:
+    # The other processes' goes nowhere.
+    stream = None if processes.is_first() else io.StringIO()
+    return Progress(config.epochs, count_steps(config, len(data.train)), config.batch_size, stream)
 
 
 def config_from(options: argparse.Namespace, base: Config) -> Config:
@@ -115,6 +141,7 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="go on with the run in --out, with its own settings, from its last checkpoint",
     )
+    _add_machine_flags(parser)
     groups: dict[str, Any] = {}
     for group, name, hint, text in _settings(Config):
         title = group or "training"
@@ -128,6 +155,35 @@ def build_parser() -> argparse.ArgumentParser:
             help=f"{text} {_defaults(group, name)}".replace("%", "%%"),
         )
     return parser
+
+
+def _add_machine_flags(parser: argparse.ArgumentParser) -> None:
+    machine = parser.add_argument_group("devices and processes", "They decide nothing but the rounding of sums.")
+    machine.add_argument(
+        "--devices",
+        type=int,
+        default=0,
+        metavar="N",
+        help="how many to share each batch among, which must divide evenly; 0 for all there are [0]",
+    )
+    machine.add_argument(
+        "--images",
+        choices=get_args(Images),
+        default="auto",
+        help="resident: all training images lie on each device; streamed: chunks of them come from the host's memory "
+        "while training goes on; auto: resident if they take at most half of what is free [auto]",
+    )
+    machine.add_argument(
+        "--distributed",
+        action="store_true",
+        help="train with the other processes that SLURM, Open MPI, Cloud TPU or Kubernetes started with this one; the "
+        "first writes --out, and with --resume all read it",
+    )
+    machine.add_argument(
+        "--coordinator", default="", metavar="HOST:PORT", help="an address of process 0, where the cluster says none"
+    )
+    machine.add_argument("--num-processes", type=int, metavar="N", help="how many processes there are")
+    machine.add_argument("--process-id", type=int, metavar="N", help="which of them this is, from 0")
 
 
 class _Setting(NamedTuple):

@@ -74,36 +74,34 @@ class RunFolder:
     versions: dict[str, str]
 
     @classmethod
-    def create(
-        cls,
-        folder: Path,
-        config: Config,
-        classes: tuple[str, ...],
-        image_shape: tuple[int, int, int],
-        images: dict[str, int],
-    ) -> "RunFolder":
-        """A new folder with its config.json; RunError where there is one already, or none can be."""
+    def describe(cls, folder: Path, config: Config, data: DataSet) -> "RunFolder":
+        """The run of `config` on `data` by this process's libraries; nothing is written."""
         libraries = ("cvae-training", "jax", "flax", "optax", "orbax-checkpoint")
         versions = {"python": sys.version.split()[0]} | {name: version(name) for name in libraries}
+        images = {"train": len(data.train), "held_out": len(data.held_out)}
+        return cls(folder, config, data.classes, data.image_shape, images, versions)
+
+    def create(self) -> None:
+        """Make the folder with its config.json and no metrics; RunError where there is one already, or none can be."""
         header = {
             "run_version": RUN_VERSION,
-            "config": config.to_dict(),
-            "classes": classes,
-            "image_shape": image_shape,
-            "images": images,
-            "versions": versions,
+            "config": self.config.to_dict(),
+            "classes": self.classes,
+            "image_shape": self.image_shape,
+            "images": self.images,
+            "versions": self.versions,
         }
         try:
-            folder.mkdir(parents=True)
+            self.folder.mkdir(parents=True)
         except FileExistsError as error:
-            raise RunError(f"{folder} exists: choose another folder, or remove it first") from error
+            raise RunError(f"{self.folder} exists: choose another folder, or remove it first") from error
         except OSError as error:
-            raise RunError(f"cannot create {folder}: {error.strerror}") from error
+            raise RunError(f"cannot create {self.folder}: {error.strerror}") from error
         try:
-            (folder / _CONFIG).write_text(json.dumps(header, indent=2) + "\n")
+            (self.folder / _CONFIG).write_text(json.dumps(header, indent=2) + "\n")
         except OSError as error:
-            raise RunError(f"cannot write to {folder}: {error.strerror}") from error
-        return cls(folder, config, classes, image_shape, images, versions)
+            raise RunError(f"cannot write to {self.folder}: {error.strerror}") from error
+        self.write_metrics([])
 
     @classmethod
     def open(cls, folder: Path) -> "RunFolder":

@@ -19,6 +19,7 @@ import jax
 from cvae_training.config import OptimizerConfig
 from cvae_training.errors import OutputWarning
 from cvae_training.optimizer import build_schedule
+from cvae_training.processes import is_first
 
 if TYPE_CHECKING:
     from tensorboardX import RecordWriter
@@ -32,7 +33,8 @@ _FLUSH_SECONDS = 2.0  # a flush waits for the disk, which would be felt after ep
 class EventLog:
     """Writes each line of metrics that it is called with, after those in `before`; use it as a context manager.
 
-    What goes wrong is told in one OutputWarning, after which nothing more is written: events are worth no run.
+    Of several processes the first one writes. What goes wrong is told in one OutputWarning, after which nothing more is
+    written: events are worth no run.
     """
 
     def __init__(
@@ -43,7 +45,7 @@ class EventLog:
         self._before = list(before)
         self._writers: dict[str, RecordWriter] = {}
         self._flushed = 0.0
-        self._failed = False
+        self._off = not is_first()
 
     def __enter__(self) -> "EventLog":
         return self
@@ -55,7 +57,7 @@ class EventLog:
 
     def __call__(self, line: dict[str, Any]) -> None:
         """Write one epoch's line of metrics.jsonl."""
-        if self._failed:
+        if self._off:
             return
         try:
             if not self._writers:
@@ -69,7 +71,7 @@ class EventLog:
     def flush(self) -> None:
         """Bring all events to the disk: before a checkpoint that a resumed run would not write them after."""
         try:
-            for writer in () if self._failed else self._writers.values():
+            for writer in () if self._off else self._writers.values():
                 writer.flush()
         except OSError as error:
             self._give_up(error)
@@ -104,7 +106,7 @@ class EventLog:
         self._writers[part].write(Event(wall_time=time.time(), **fields).SerializeToString())
 
     def _give_up(self, error: OSError) -> None:
-        self._failed = True
+        self._off = True
         warnings.warn(
             f"cannot write TensorBoard events to {self._folder}: {error.strerror}; training goes on without them",
             OutputWarning,

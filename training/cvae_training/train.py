@@ -1,11 +1,11 @@
-"""Training as one compiled program over images that lie on the device, run for any number of steps at a time.
+"""Training as one compiled program over batches that lie on the devices, run for any number of steps at a time.
 
     state_{t+1} = step(state_t, batch_t, fold_in(noise_key, t))
-    batch_t     = part of the permutation of the images by fold_in(order_key, epoch of t)
     ema_{t+1}   = d_t ema_t + (1 - d_t) params_{t+1},   d_t = min(ema_decay, (1 + t) / (10 + t))
 
 All that step t uses follows from t and the state, so a run that is cut anywhere and resumed is the same run, bit for
-bit.
+bit. On several devices each computes its share of a batch, and the gradients are their mean: the same run but for the
+rounding of sums.
 """
 
 import time
@@ -18,12 +18,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32, PRNGKeyArray, PyTree, UInt8
 
+from cvae_training import processes
+from cvae_training.chunks import Batches, batch_at, chunks
 from cvae_training.config import Config
 from cvae_training.data import DataSet, Split
 from cvae_training.errors import InputError, TrainingError
 from cvae_training.model import Cvae, build_model
 from cvae_training.objective import Losses, losses
 from cvae_training.optimizer import build_optimizer, trainable_leaves
+from cvae_training.placement import Placement, place
 
 __all__ = [
     "EpochReport",
@@ -38,6 +41,7 @@ __all__ = [
 
 _INIT, _ORDER, _NOISE, _HELD_OUT = range(4)
 _STRETCH_SECONDS = 0.5
+_EVALUATED_AT_ONCE = 4096
 
 
 class TrainState(NamedTuple):
@@ -107,36 +111,50 @@ def train(config: Config, data: DataSet, on_epoch: Callable[[EpochReport], None]
     return state
 
 
-def train_in_stretches(config: Config, data: DataSet, state: TrainState) -> Iterator[Stretch]:
+def train_in_stretches(
+    config: Config, data: DataSet, state: TrainState, placement: Placement | None = None
+) -> Iterator[Stretch]:
     """Train from `state` to the last epoch's end, in stretches of about half a second that end with each epoch.
 
-    A state's arrays are the next stretch's own: save or copy it before going on. Raises as `train` does.
+    By default on all devices, with the images resident if they fit. A state's arrays are the next stretch's own: save
+    or copy it before going on. Raises as `train` does.
     """
     steps_per_epoch = count_steps(config, len(data.train))
     total_steps = config.epochs * steps_per_epoch
-    images, labels = jnp.asarray(data.train.images), jnp.asarray(data.train.labels)
+    placement = placement or place(config.batch_size, data.train.images.nbytes)
+    state = placement.replicate(state)
     step, stretch = int(state.step), _next_stretch(0, 0, 1.0)
-    while step < total_steps:
-        start, count = time.monotonic(), min(stretch, steps_per_epoch - step % steps_per_epoch)
-        state = _run_steps(config, len(data.classes), total_steps, state, images, labels, jnp.int32(count))
-        step = int(state.step)
-        seconds = time.monotonic() - start
-        stretch = _next_stretch(stretch, count, seconds)
-        _require_finite(state.sums.loss, f"step {step}")
-        if step % steps_per_epoch:
-            yield Stretch(state, None)
-            continue
-        train_losses = jax.tree.map(lambda total: total / steps_per_epoch, state.sums)
-        held_out = evaluate_losses(config, state.evaluated, data.held_out, len(data.classes))
-        epoch = step // steps_per_epoch
-        _require_finite(held_out.loss, f"step {step}, on the held-out images")
-        yield Stretch(state, EpochReport(epoch, steps_per_epoch, train_losses, held_out))
+    if step == total_steps:
+        return
+    for chunk in chunks(data.train, _key(config, _ORDER), config.batch_size, step, total_steps, placement):
+        while step < chunk.end:
+            start, count = time.monotonic(), min(stretch, chunk.end - step)
+            state = _run_steps(
+                config, len(data.classes), total_steps, placement, state, chunk.batches, chunk.first, count
+            )
+            step = int(state.step)
+            stretch = _next_stretch(stretch, count, processes.of_first(time.monotonic() - start))
+            _require_finite(state.sums.loss, f"step {step}")
+            if step % steps_per_epoch:
+                yield Stretch(state, None)
+                continue
+            train_losses = jax.tree.map(lambda total: total / steps_per_epoch, state.sums)
+            held_out = evaluate_losses(config, state.evaluated, data.held_out, len(data.classes))
+            epoch = step // steps_per_epoch
+            _require_finite(held_out.loss, f"step {step}, on the held-out images")
+            yield Stretch(state, EpochReport(epoch, steps_per_epoch, train_losses, held_out))
 
 
 def evaluate_losses(config: Config, params: PyTree, split: Split, num_classes: int) -> Losses:
     """The losses over a whole split, with noise of its own that is the same at every call."""
     height, width, channels = split.images.shape[1:]
-    return _evaluate(config, (height, width, channels), num_classes, params, split.images, split.labels)
+    means, counts = [], []
+    for part, start in enumerate(range(0, len(split), _EVALUATED_AT_ONCE)):
+        images, labels = (values[start : start + _EVALUATED_AT_ONCE] for values in (split.images, split.labels))
+        key = jax.random.fold_in(_key(config, _HELD_OUT), part)
+        means.append(_evaluate(config, (height, width, channels), num_classes, params, images, labels, key))
+        counts.append(len(labels))
+    return jax.tree.map(lambda *parts: jnp.float32(np.average(np.array(parts), weights=counts)), *means)
 
 
 def _next_stretch(stretch: int, count: int, seconds: float) -> int:
@@ -174,25 +192,24 @@ def _forward(
     return losses(config.objective, x, decoded, mean, logvar, kl_share)
 
 
-@partial(jax.jit, static_argnames=("config", "num_classes", "total_steps"), donate_argnames="state")
+@partial(jax.jit, static_argnames=("config", "num_classes", "total_steps", "placement"), donate_argnames="state")
 def _run_steps(
     config: Config,
     num_classes: int,
     total_steps: int,
+    placement: Placement,
     state: TrainState,
-    images: UInt8[Array, "n height width channels"],
-    labels: Int32[Array, " n"],
-    count: Int32[Array, ""],
+    batches: Batches,
+    first: Int32[Array, ""] | int,
+    count: Int32[Array, ""] | int,
 ) -> TrainState:
-    """Run `count` steps of one epoch, or stop after the first whose loss is not finite."""
-    height, width, channels = images.shape[1:]
+    """Run `count` steps of a chunk that begins at step `first`, or stop after one whose loss is not finite."""
+    height, width, channels = batches.images.shape[-3:]
     model = build_model(config, (height, width, channels), config.compute_dtype)
     optimizer = build_optimizer(config.optimizer, total_steps)
     # A frozen parameter is left alone rather than added 0 to, which would turn -0 into 0.
     trained = trainable_leaves(config.optimizer.trainable, state.params)
-    steps_per_epoch = images.shape[0] // config.batch_size
-    order_key = jax.random.fold_in(_key(config, _ORDER), state.step // steps_per_epoch)
-    order = jax.random.permutation(order_key, images.shape[0])
+    steps_per_epoch = total_steps // config.epochs
 
     def loss_and_parts(params: PyTree, *batch: Any) -> tuple[Float[Array, ""], Losses]:
         parts = _forward(config, model, num_classes, params, *batch)
@@ -203,22 +220,23 @@ def _run_steps(
 
     def step(so_far: tuple[Int32[Array, ""], TrainState]) -> tuple[Int32[Array, ""], TrainState]:
         done, state = so_far
-        position = state.step % steps_per_epoch
-        chosen = jax.lax.dynamic_slice_in_dim(order, position * config.batch_size, config.batch_size)
+        images, labels = batch_at(batches, state.step - first, placement)
         (_, parts), gradients = jax.value_and_grad(loss_and_parts, has_aux=True)(
             state.params,
-            images[chosen],
-            labels[chosen],
+            images,
+            labels,
             jax.random.fold_in(_key(config, _NOISE), state.step),
             _kl_share(config, state.step),
         )
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = jax.tree.map(lambda p, u, t: p + u if t else p, state.params, updates, trained)
-        sums = jax.tree.map(lambda total, part: jnp.where(position == 0, 0.0, total) + part, state.sums, parts)
+        begins = state.step % steps_per_epoch == 0
+        sums = jax.tree.map(lambda total, part: jnp.where(begins, 0.0, total) + part, state.sums, parts)
         return done + 1, TrainState(state.step + 1, params, opt_state, _average(config, state, params), sums)
 
     # Not a scan, which compiles for one number of steps.
-    return jax.lax.while_loop(goes_on, step, (jnp.zeros_like(count), state))[1]
+    _, state = jax.lax.while_loop(goes_on, step, (jnp.zeros((), jnp.int32), state))
+    return jax.lax.with_sharding_constraint(state, placement.everywhere)
 
 
 def _kl_share(config: Config, step: Int32[Array, ""]) -> Float[Array, ""] | float:
@@ -242,9 +260,9 @@ def _evaluate_whole(
     params: PyTree,
     images: UInt8[Array, "n height width channels"],
     labels: Int32[Array, " n"],
+    key: PRNGKeyArray,
 ) -> Losses:
-    model = build_model(config, image_shape)
-    return _forward(config, model, num_classes, params, images, labels, _key(config, _HELD_OUT))
+    return _forward(config, build_model(config, image_shape), num_classes, params, images, labels, key)
 
 
 _evaluate = jax.jit(_evaluate_whole, static_argnums=(0, 1, 2))

@@ -1,6 +1,10 @@
-"""Training into a run folder: from the start, or on from its newest checkpoint, to the same bits."""
+"""Training into a run folder: from the start, or on from its newest checkpoint, to the same bits.
+
+Of several processes each trains on its devices, and reads for itself; the first writes the folder.
+"""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +14,8 @@ from cvae_training.config import Config
 from cvae_training.data import DataSet, load_data_set
 from cvae_training.errors import InputError, RunError, StoppedError
 from cvae_training.objective import Losses
+from cvae_training.placement import Placement, place
+from cvae_training.processes import any_process, on_first
 from cvae_training.run import RunFolder, load_run
 from cvae_training.tensorboard_events import EventLog
 from cvae_training.train import EpochReport, TrainState, count_steps, initial_state, train_in_stretches
@@ -39,21 +45,22 @@ def create_run(
     on_epoch: Callable[[EpochReport], None] = _nothing,
     should_stop: Callable[[], bool] = _never,
     data: DataSet | None = None,
+    placement: Placement | None = None,
     on_step: Callable[[StepReport], None] = _nothing,
 ) -> None:
     """Train by `config` and leave a run in `folder`, which must not exist.
 
     `on_epoch` is told of each epoch, `on_step` where training starts and then about twice a second; when `should_stop`,
     asked as often, says so, a checkpoint is saved and StoppedError raised. `data` is what `config.data` says, if it has
-    been loaded already. Raises InputError for settings that cannot be used, DataError for a data set that cannot, and
-    RunError for a folder that cannot.
+    been loaded already; `placement` is by default all devices. Raises InputError for settings that cannot be used,
+    DataError for a data set that cannot, and RunError for a folder that cannot.
     """
     data = data or load_data_set(config.data)
+    placement = placement or place(config.batch_size, data.train.images.nbytes)
     state = _first_state(config, data)
-    images = {"train": len(data.train), "held_out": len(data.held_out)}
-    run = RunFolder.create(folder, config, data.classes, data.image_shape, images)
-    run.write_metrics([])
-    _train_on(run, data, state, on_epoch, should_stop, on_step)
+    run = RunFolder.describe(folder, config, data)
+    on_first(run.create)
+    _train_on(run, data, placement, state, [], on_epoch, should_stop, on_step)
 
 
 def resume_run(
@@ -62,24 +69,27 @@ def resume_run(
     on_epoch: Callable[[EpochReport], None] = _nothing,
     should_stop: Callable[[], bool] = _never,
     data: DataSet | None = None,
+    placement: Placement | None = None,
     on_step: Callable[[StepReport], None] = _nothing,
 ) -> None:
     """Go on with the run in `folder` from its newest whole checkpoint, or from the start where it has none.
 
-    `config`, where it is given, must be the run's own: InputError names the first setting that is not. Else as
-    `create_run`.
+    `config`, where it is given, must be the run's own: InputError names the first setting that is not. The devices may
+    be others than before. Else as `create_run`.
     """
     run = RunFolder.open(folder)
     if config is not None and config != run.config:
         raise InputError(f"--resume goes on with the run's own settings: {_difference(config, run.config)}")
     data = data or load_data_set(run.config.data)
-    found = (data.classes, data.image_shape, {"train": len(data.train), "held_out": len(data.held_out)})
-    if found != (run.classes, run.image_shape, run.images):
+    found = RunFolder.describe(folder, run.config, data)
+    if (found.classes, found.image_shape, found.images) != (run.classes, run.image_shape, run.images):
         raise RunError(f"the data set {data.name} is not what the run in {folder} was trained on")
+    placement = placement or place(run.config.batch_size, data.train.images.nbytes)
     state = run.restore() if run.has_checkpoint else _first_state(run.config, data)
     # What was written after the checkpoint will be written again.
-    run.write_metrics(run.metrics(int(state.step)) if (folder / "metrics.jsonl").exists() else [])
-    _train_on(run, data, state, on_epoch, should_stop, on_step)
+    metrics = run.metrics(int(state.step)) if (folder / "metrics.jsonl").exists() else []
+    on_first(lambda: run.write_metrics(metrics))
+    _train_on(run, data, placement, state, metrics, on_epoch, should_stop, on_step)
 
 
 def _first_state(config: Config, data: DataSet) -> TrainState:
@@ -97,13 +107,15 @@ def _first_state(config: Config, data: DataSet) -> TrainState:
 def _train_on(
     run: RunFolder,
     data: DataSet,
+    placement: Placement,
     state: TrainState,
+    metrics: list[dict[str, Any]],
     on_epoch: Callable[[EpochReport], None],
     should_stop: Callable[[], bool],
     on_step: Callable[[StepReport], None],
 ) -> None:
     try:
-        _write_stretches(run, data, state, on_epoch, should_stop, on_step)
+        _write_stretches(run, data, placement, state, metrics, on_epoch, should_stop, on_step)
     except jax.errors.JaxRuntimeError as error:  # out of memory, most of all
         raise RunError(f"training failed: {str(error).splitlines()[0]}") from error
 
@@ -111,37 +123,44 @@ def _train_on(
 def _write_stretches(
     run: RunFolder,
     data: DataSet,
+    placement: Placement,
     state: TrainState,
+    metrics: list[dict[str, Any]],
     on_epoch: Callable[[EpochReport], None],
     should_stop: Callable[[], bool],
     on_step: Callable[[StepReport], None],
 ) -> None:
-    config, metrics = run.config, run.metrics()
+    config = run.config
     if _has_stopped_early(config, metrics):
         return
     steps_per_epoch = count_steps(config, len(data.train))
     total_steps = config.epochs * steps_per_epoch
     on_step(StepReport(int(state.step), None))
     with EventLog(run.folder / "tensorboard", config.optimizer, total_steps, metrics) as log_events:
-        for state, report in train_in_stretches(config, data, state):  # noqa: B020 -- each follows from the one before
-            on_step(_step_report(state, steps_per_epoch))
-            if report is not None:
-                metrics.append(_to_json(report))
-                run.append_metrics(metrics[-1])
+        for stretch in train_in_stretches(config, data, state, placement):
+            on_step(_step_report(stretch.state, steps_per_epoch))
+            save = partial(_save, run, stretch.state, log_events)
+            if stretch.report is not None:
+                metrics.append(_to_json(stretch.report))
+                on_first(partial(run.append_metrics, metrics[-1]))
                 log_events(metrics[-1])
-                on_epoch(report)
+                on_epoch(stretch.report)
                 stop_early = _has_stopped_early(config, metrics)
                 improved = _epochs_since_best(metrics) == 0
-                last = report.epoch == config.epochs or stop_early
-                if last or report.epoch % config.checkpoint_epochs == 0 or (config.patience > 0 and improved):
-                    log_events.flush()
-                    run.save(state)
+                epoch = stretch.report.epoch
+                last = epoch == config.epochs or stop_early
+                if last or epoch % config.checkpoint_epochs == 0 or (config.patience > 0 and improved):
+                    on_first(save)
                 if last:
                     return
-            if should_stop():
-                log_events.flush()
-                run.save(state)
-                raise StoppedError(f"stopped at step {int(state.step)}; go on with --resume")
+            if any_process(should_stop()):
+                on_first(save)
+                raise StoppedError(f"stopped at step {int(stretch.state.step)}; go on with --resume")
+
+
+def _save(run: RunFolder, state: TrainState, events: EventLog) -> None:
+    events.flush()  # first: a run that goes on from the checkpoint writes no events from before it
+    run.save(state)
 
 
 def _step_report(state: TrainState, steps_per_epoch: int) -> StepReport:
