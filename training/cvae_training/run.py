@@ -3,6 +3,8 @@
 config.json       settings, data set, classes and image shape; written first
 metrics.jsonl     one line per epoch
 checkpoints/      the last states, and the one with the lowest held-out loss
+tensorboard/      metrics.jsonl as events
+report.html       what a reader may look at; written last, and read by nothing
 """
 
 import json
