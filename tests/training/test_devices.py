@@ -33,6 +33,7 @@ FLAGS = [
     *("--likelihood", "bernoulli", "--batch-size", "496", "--epochs", "3", "--checkpoint-epochs", "1", "--seed", "7"),
     *("--warmup-steps", "0", "--keep-checkpoints", "9"),
 ]
+ALONE: list[tuple[list[str], dict[str, str]]] = [([], {})]
 ON_EIGHT = """
 import json, sys
 from pathlib import Path
@@ -72,21 +73,34 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def start(count: int, *arguments: str | Path) -> list[subprocess.Popen[str]]:
-    """cvae-train in `count` processes that make one run, or in one that knows of no other."""
-    where = ("--coordinator", f"127.0.0.1:{free_port()}", "--num-processes", str(count)) if count > 1 else ()
+def by_flags(count: int) -> list[tuple[list[str], dict[str, str]]]:
+    """Flags and environment of each process of a run."""
+    coordinator = f"127.0.0.1:{free_port()}"
+    flags = ["--coordinator", coordinator, "--num-processes", str(count), "--process-id"]
+    return [([*flags, str(number)], {}) for number in range(count)]
+
+
+def by_slurm(count: int) -> list[tuple[list[str], dict[str, str]]]:
+    """As srun starts processes: JAX makes the coordinator's port of the job's number, from 61440 on."""
+    job = {"SLURM_JOB_ID": str(free_port()), "SLURM_STEP_NODELIST": "127.0.0.1", "SLURM_NTASKS": str(count)}
+    return [
+        (["--distributed"], job | {"SLURM_PROCID": str(number), "SLURM_LOCALID": str(number)})
+        for number in range(count)
+    ]
+
+
+def start(ways: list[tuple[list[str], dict[str, str]]], *arguments: str | Path) -> list[subprocess.Popen[str]]:
+    """cvae-train in as many processes as there are ways to say where they are."""
+    command = "import sys; from cvae_training.command import main; sys.exit(main())"
     return [
         subprocess.Popen(
-            [
-                *(sys.executable, "-c", "import sys; from cvae_training.command import main; sys.exit(main())"),
-                *(*arguments, *where, *(("--process-id", str(number)) if count > 1 else ())),
-            ],
+            [sys.executable, "-c", command, *arguments, *flags],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""},
+            env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""} | environment,
         )
-        for number in range(count)
+        for flags, environment in ways
     ]
 
 
@@ -102,7 +116,7 @@ def ends(started: list[subprocess.Popen[str]]) -> tuple[list[int], list[str]]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the runs of one recipe lie; `alone` is the one of one device."""
     folder = tmp_path_factory.mktemp("devices")
-    codes, said = ends(start(1, "--out", folder / "alone", *FLAGS))
+    codes, said = ends(start(ALONE, "--out", folder / "alone", *FLAGS))
     assert codes == [0], said
     return folder
 
@@ -138,25 +152,25 @@ def test_streamed_images_give_eight_devices_the_same_bits(simulated: Path) -> No
 
 
 def test_two_processes_give_the_losses_of_one_and_checkpoints_pass_between_them(folder: Path) -> None:
-    codes, said = ends(start(2, "--out", folder / "pair", *FLAGS))
+    codes, said = ends(start(by_flags(2), "--out", folder / "pair", *FLAGS))
     assert codes == [0, 0], said
     np.testing.assert_allclose(losses(folder / "pair"), losses(folder / "alone"), rtol=TOLERANCE)
-    for count, source in ((1, "pair"), (2, "alone")):
-        run = folder / f"{source}-then-{count}"
+    for ways, source in ((ALONE, "pair"), (by_slurm(2), "alone")):
+        run = folder / f"{source}-then-{len(ways)}"
         shutil.copytree(folder / source, run)
         for checkpoint in RunFolder.open(run)._checkpoints()[:-1]:  # back to an earlier one
             shutil.rmtree(checkpoint)
         resumed_at = int(RunFolder.open(run).restore().step)
         assert 0 < resumed_at < 51
-        codes, said = ends(start(count, "--out", run, "--resume"))
-        assert codes == [0] * count, said
+        codes, said = ends(start(ways, "--out", run, "--resume"))
+        assert codes == [0] * len(ways), said
         np.testing.assert_allclose(losses(run), losses(folder / "alone"), rtol=TOLERANCE)
         assert int(RunFolder.open(run).restore().step) == 51
 
 
 def test_a_signal_to_one_process_stops_both_with_a_checkpoint(folder: Path) -> None:
     run = folder / "signalled"
-    started = start(2, "--out", run, *FLAGS, "--epochs", "1000000", "--checkpoint-epochs", "1000000")
+    started = start(by_flags(2), "--out", run, *FLAGS, "--epochs", "1000000", "--checkpoint-epochs", "1000000")
     while not (run / "metrics.jsonl").exists() or not metrics(run):
         assert all(process.poll() is None for process in started), ends(started)
         time.sleep(0.1)
@@ -168,7 +182,7 @@ def test_a_signal_to_one_process_stops_both_with_a_checkpoint(folder: Path) -> N
 
 
 def test_an_error_of_the_first_process_ends_both(folder: Path) -> None:
-    codes, said = ends(start(2, "--out", folder / "alone", *FLAGS))
+    codes, said = ends(start(by_flags(2), "--out", folder / "alone", *FLAGS))
     assert codes == [2, 2]
     assert all(line.count("cvae-train: ") == 1 and "exists: choose another folder" in line for line in said), said
 
