@@ -155,6 +155,8 @@ def test_two_processes_give_the_losses_of_one_and_checkpoints_pass_between_them(
     codes, said = ends(start(by_flags(2), "--out", folder / "pair", *FLAGS))
     assert codes == [0, 0], said
     np.testing.assert_allclose(losses(folder / "pair"), losses(folder / "alone"), rtol=TOLERANCE)
+    assert [len(list((folder / "pair" / "tensorboard" / part).iterdir())) for part in ("train", "held_out")] == [1, 1]
+    assert (folder / "pair" / "report.html").stat().st_size > 0
     for ways, source in ((ALONE, "pair"), (by_slurm(2), "alone")):
         run = folder / f"{source}-then-{len(ways)}"
         shutil.copytree(folder / source, run)
