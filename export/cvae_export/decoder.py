@@ -9,7 +9,6 @@ and a one-hot row is the same as its label.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +17,7 @@ from jaxtyping import Array, Float, Int32
 
 from cvae_sdk.manifest import Signature, TensorSpec
 from cvae_training import Run
-from cvae_training.objective import LIKELIHOODS
+from cvae_training.inference import mean_image
 
 __all__ = ["BATCH", "Decoder", "Function", "build_decoder"]
 
@@ -53,15 +52,14 @@ class Decoder:
 
 def build_decoder(run: Run) -> Decoder:
     """The exported functions of a run."""
-    model, mean = run.model, LIKELIHOODS[run.config.objective.likelihood].mean
+    model, likelihood = run.model, run.config.objective.likelihood
     num_classes, latent_dim = len(run.classes), run.config.model.latent_dim
     params = jax.tree.map(np.asarray, run.params)
 
     def mix(
         z: Float[Array, "batch latent"], class_weights: Float[Array, "batch classes"]
     ) -> Float[Array, "batch h w c"]:
-        decoded: Any = model.apply(params, z, class_weights, method="decode")
-        return mean(decoded).reshape(z.shape[0], *run.image_shape)
+        return mean_image(model, likelihood, params, z, class_weights).reshape(z.shape[0], *run.image_shape)
 
     def decode(z: Float[Array, "batch latent"], label: Int32[Array, " batch"]) -> Float[Array, "batch h w c"]:
         return mix(z, jax.nn.one_hot(label, num_classes, dtype=jnp.float32))

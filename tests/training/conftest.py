@@ -169,3 +169,8 @@ class Terminal:
 @pytest.fixture
 def terminal() -> Terminal:
     return Terminal(columns=100)
+
+
+@pytest.fixture
+def narrow_terminal() -> Terminal:
+    return Terminal(columns=80)

@@ -67,7 +67,7 @@ def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str], monkeyp
 
 def test_flags_override_the_preset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(["--out", str(tmp_path / "run"), "--preset", "article", *SMALL]) == 0
-    assert capsys.readouterr().out == f"run saved in {tmp_path / 'run'}\n"
+    assert capsys.readouterr().out.startswith(f"run saved in {tmp_path / 'run'}\n")
     run = load_run(tmp_path / "run")
     article = preset("article")
     assert run.config == replace(

@@ -173,6 +173,8 @@ def test_two_processes_give_the_losses_of_one_and_checkpoints_pass_between_them(
         expected.size,
         f"losses of two processes: within {TOLERANCE:g} of those of one",
     )
+    assert [len(list((folder / "pair" / "tensorboard" / part).iterdir())) for part in ("train", "held_out")] == [1, 1]
+    assert (folder / "pair" / "report.html").stat().st_size > 0
     passed_on = 0
     for ways, source in ((ALONE, "pair"), (by_slurm(2), "alone")):
         run = folder / f"{source}-then-{len(ways)}"

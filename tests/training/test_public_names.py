@@ -20,6 +20,7 @@ def modules_after(code: str) -> set[str]:
 def test_the_package_has_these_public_names() -> None:
     assert cvae_training.__all__ == [
         "PRESETS",
+        "BoundModel",
         "CheckpointWarning",
         "Config",
         "Cvae",
@@ -28,6 +29,7 @@ def test_the_package_has_these_public_names() -> None:
         "DataSet",
         "FeedForward",
         "InputError",
+        "OutputWarning",
         "Run",
         "RunError",
         "Split",
@@ -37,6 +39,7 @@ def test_the_package_has_these_public_names() -> None:
         "build_model",
         "create_run",
         "data_set_names",
+        "load",
         "load_data_set",
         "load_run",
         "preset",

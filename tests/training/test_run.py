@@ -44,6 +44,7 @@ def test_a_run_holds_config_metrics_and_checkpoint(finished_run: Any) -> None:
         "checkpoints",
         "config.json",
         "metrics.jsonl",
+        "tensorboard",
     ]
 
 

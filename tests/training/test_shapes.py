@@ -17,16 +17,18 @@ import numpy as np
 from jaxtyping import TypeCheckError, install_import_hook
 
 with install_import_hook("cvae_training", "beartype.beartype"):
-    from cvae_training import FeedForward, Split, create_run, load_data_set, load_run, preset, train
+    from cvae_training import FeedForward, Split, create_run, load, load_data_set, preset, train
     from cvae_training.config import ModelConfig
     from cvae_training.objective import kl_to_standard_normal
 
 model = ModelConfig(latent_dim=2, encoder_dimensions=(4,), decoder_dimensions=(4,))
 config = replace(preset("article"), model=model, epochs=1, batch_size=4000)
 create_run(Path(sys.argv[1]) / "run", config)
-load_run(Path(sys.argv[1]) / "run").model
-
 digits = load_data_set("mnist-10k")
+bound = load(Path(sys.argv[1]) / "run")
+bound.reconstruct(digits.held_out.images[:3], ["1", 2, np.int32(3)])
+bound.log_likelihood(digits.held_out.images[:3], 7, k=2)
+bound.sample("7", n=3)
 few = replace(digits, train=Split(digits.train.images[:32], digits.train.labels[:32]))
 optimizer = replace(preset("fast").optimizer, warmup_steps=1)
 train(replace(preset("fast"), model=model, optimizer=optimizer, epochs=1, batch_size=16), few, lambda report: None)

@@ -1,5 +1,6 @@
 """Train a class-conditional variational autoencoder in JAX."""
 
+from cvae_training.bound_model import BoundModel, load
 from cvae_training.config import PRESETS, Config, preset
 from cvae_training.data import DataSet, Split, data_set_names, load_data_set
 from cvae_training.errors import (
@@ -7,6 +8,7 @@ from cvae_training.errors import (
     DamagedCheckpointError,
     DataError,
     InputError,
+    OutputWarning,
     RunError,
     StoppedError,
     TrainingError,
@@ -18,6 +20,7 @@ from cvae_training.training_run import create_run, resume_run
 
 __all__ = [
     "PRESETS",
+    "BoundModel",
     "CheckpointWarning",
     "Config",
     "Cvae",
@@ -26,6 +29,7 @@ __all__ = [
     "DataSet",
     "FeedForward",
     "InputError",
+    "OutputWarning",
     "Run",
     "RunError",
     "Split",
@@ -35,6 +39,7 @@ __all__ = [
     "build_model",
     "create_run",
     "data_set_names",
+    "load",
     "load_data_set",
     "load_run",
     "preset",

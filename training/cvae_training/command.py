@@ -4,10 +4,10 @@ import argparse
 import ast
 import dataclasses
 import inspect
+import io
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -20,7 +20,7 @@ from cvae_training.placement import Images, Placement, place
 from cvae_training.progress import Progress
 from cvae_training.run import RunFolder
 from cvae_training.stop_request import StopRequest
-from cvae_training.train import EpochReport
+from cvae_training.train import count_steps
 from cvae_training.training_run import create_run, resume_run
 
 __all__ = ["build_parser", "config_from", "main"]
@@ -43,14 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             config = config_from(options, preset(options.preset) if options.preset else own)
             data = _load(own)
             placement = _place(options, own, data)
-            with asked, _progress(own) as progress:
-                resume_run(options.out, config, progress, asked, data, placement)
+            with asked, _progress(own, data) as progress:
+                resume_run(options.out, config, progress, asked, data, placement, progress.step)
         else:
             config = config_from(options, preset(options.preset or _DEFAULT_PRESET))
             data = _load(config)
             placement = _place(options, config, data)
-            with asked, _progress(config) as progress:
-                create_run(options.out, config, progress, asked, data, placement)
+            with asked, _progress(config, data) as progress:
+                create_run(options.out, config, progress, asked, data, placement, progress.step)
     except StoppedError as stopped:
         print(f"cvae-train: {stopped}", file=sys.stderr)
         return 128 + (asked.signal or signal.SIGTERM)  # another process's signal stops this one too
@@ -62,6 +62,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     if processes.is_first():
         print(f"run saved in {options.out}")
+        return _write_report(options.out, data)
+    return 0
+
+
+def _write_report(run: Path, data: DataSet) -> int:
+    """Add the report to a run that is saved already, and so not lost by whatever happens here."""
+    from cvae_training.report import write_report  # not needed before the end
+
+    try:
+        print(f"report: {write_report(run, data)}")
+    except KeyboardInterrupt:
+        print("cvae-train: interrupted; the run is saved, its report is not", file=sys.stderr)
+        return 130
+    except Exception as error:  # of any kind: the run is worth more
+        reason = " ".join(str(error).split()) or type(error).__name__
+        print(f"cvae-train: the run is saved, its report is not: {reason}", file=sys.stderr)
     return 0
 
 
@@ -84,8 +100,10 @@ def _place(options: argparse.Namespace, config: Config, data: DataSet) -> Placem
     return place(config.batch_size, data.train.images.nbytes, options.images, options.devices)
 
 
-def _progress(config: Config) -> AbstractContextManager[Callable[[EpochReport], None]]:
-    return Progress(config.epochs) if processes.is_first() else nullcontext(lambda _: None)
+def _progress(config: Config, data: DataSet) -> Progress:
+    # The other processes' goes nowhere.
+    stream = None if processes.is_first() else io.StringIO()
+    return Progress(config.epochs, count_steps(config, len(data.train)), config.batch_size, stream)
 
 
 def config_from(options: argparse.Namespace, base: Config) -> Config:

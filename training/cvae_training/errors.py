@@ -8,6 +8,7 @@ TrainingError
 └── StoppedError                    training was asked to stop, and left a checkpoint
 
 CheckpointWarning (UserWarning)     a damaged checkpoint was passed over for an older one
+OutputWarning (UserWarning)         what a run shows beside its results could not be written
 """
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "DamagedCheckpointError",
     "DataError",
     "InputError",
+    "OutputWarning",
     "RunError",
     "StoppedError",
     "TrainingError",
@@ -47,3 +49,7 @@ class StoppedError(TrainingError):
 
 class CheckpointWarning(UserWarning):
     """A damaged checkpoint was passed over for an older one."""
+
+
+class OutputWarning(UserWarning):
+    """TensorBoard events or the report could not be written; the run itself is whole."""

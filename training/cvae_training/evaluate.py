@@ -16,13 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Int32, PRNGKeyArray, PyTree, UInt8
 
-from cvae_training.bounds import ACTIVE_VARIANCE, Bounds, Score, latent_variances, log_constant, posterior_bounds
+from cvae_training.bounds import ACTIVE_VARIANCE, Bounds, latent_variances, log_constant
 from cvae_training.classifier import Classifier
 from cvae_training.data import DataSet, Split
 from cvae_training.errors import InputError, RunError
 from cvae_training.fidelity import SAMPLE_BATCH, SampleFigures, Sampling, compare_samples
+from cvae_training.inference import IMAGE_BATCH, bounds_key, image_bounds, mean_image
 from cvae_training.model import Cvae
-from cvae_training.objective import LIKELIHOODS, l2_reconstruction
 from cvae_training.run import Run
 
 __all__ = [
@@ -34,8 +34,7 @@ __all__ = [
     "sampler",
 ]
 
-_BOUNDS, _SAMPLES = range(2)
-_BATCH = 500
+_SAMPLES = 1
 _MOST = 1_000_000
 
 
@@ -101,14 +100,7 @@ def evaluate(run: Run, data: DataSet, classifier: Classifier, config: Evaluation
 
     Raises RunError where the data are not what the run was trained on, or its figures are not finite.
     """
-    images = {"train": len(data.train), "held_out": len(data.held_out)}
-    for what, then, now in (
-        ("classes", run.classes, data.classes),
-        ("image shape", run.image_shape, data.image_shape),
-        ("numbers of images", run.images, images),
-    ):
-        if then != now:
-            raise RunError(f"the {what} of {data.name} changed from {then} to {now} since the run: train it again")
+    run.require_data(data)
     if len(data.held_out) == 0:
         raise RunError(f"{data.name} has no held-out images to evaluate on")
     held_out, held_out_per_class, variances = evaluate_likelihood(run, data.held_out, config)
@@ -134,19 +126,18 @@ def evaluate_likelihood(
     run: Run, held_out: Split, config: EvaluationConfig
 ) -> tuple[LikelihoodFigures, tuple[LikelihoodFigures | None, ...], Float[np.ndarray, " latent"]]:
     """The figures over all images, of each class (None for one without images), and each latent's variance."""
-    key = jax.random.fold_in(jax.random.key(config.seed), _BOUNDS)
     parts = [
         _bounds_of_batch(
             run.model,
             run.config.objective.likelihood,
             len(run.classes),
             run.params,
-            held_out.images[start : start + _BATCH],
-            held_out.labels[start : start + _BATCH],
-            jax.random.fold_in(key, start),
+            held_out.images[start : start + IMAGE_BATCH],
+            held_out.labels[start : start + IMAGE_BATCH],
+            bounds_key(config.seed, start),
             config.importance_samples,
         )
-        for start in range(0, len(held_out), _BATCH)
+        for start in range(0, len(held_out), IMAGE_BATCH)
     ]
     means, bounds = jax.tree.map(lambda *arrays: np.concatenate(arrays).astype(np.float64), *parts)
     if not all(np.isfinite(array).all() for array in (means, *bounds)):
@@ -191,7 +182,7 @@ def sampler(run: Run, key: PRNGKeyArray) -> Sampling:
 
 def _bounds(
     model: Cvae,
-    likelihood_name: str,
+    likelihood: str,
     num_classes: int,
     params: PyTree,
     images: UInt8[Array, "batch height width channels"],
@@ -199,26 +190,16 @@ def _bounds(
     key: PRNGKeyArray,
     draws: Int[Array, ""],
 ) -> tuple[Float[Array, "batch latent"], Bounds]:
-    likelihood = LIKELIHOODS[likelihood_name]
     x = images.reshape(images.shape[0], -1).astype(jnp.float32) / 255
-    c = jax.nn.one_hot(labels, num_classes)
-    encoded: Any = model.apply(params, x, method="encode")
-    mean, logvar = encoded
-
-    def score(z: Float[Array, "batch latent"]) -> Score:
-        decoded: Any = model.apply(params, z, c, method="decode")
-        return Score(-likelihood.reconstruction(decoded, x), l2_reconstruction(likelihood.mean(decoded), x))
-
-    return mean, posterior_bounds(mean, logvar, score, key, draws)
+    return image_bounds(model, likelihood, params, x, jax.nn.one_hot(labels, num_classes), key, draws)
 
 
 def _draw(
-    model: Cvae, likelihood_name: str, num_classes: int, params: PyTree, label: Int[Array, ""], key: PRNGKeyArray
+    model: Cvae, likelihood: str, num_classes: int, params: PyTree, label: Int[Array, ""], key: PRNGKeyArray
 ) -> Float[Array, "batch pixels"]:
     z = jax.random.normal(key, (SAMPLE_BATCH, model.latent_dim))
     c = jnp.broadcast_to(jax.nn.one_hot(label, num_classes), (SAMPLE_BATCH, num_classes))
-    decoded: Any = model.apply(params, z, c, method="decode")
-    return LIKELIHOODS[likelihood_name].mean(decoded)
+    return mean_image(model, likelihood, params, z, c)
 
 
 _bounds_of_batch = jax.jit(_bounds, static_argnums=(0, 1, 2))

@@ -13,6 +13,7 @@ from cvae_training.errors import InputError, TrainingError
 from cvae_training.evaluate import EvaluationConfig, evaluate
 from cvae_training.evaluation_table import NOTES, format_table
 from cvae_training.one_line_parser import OneLineParser
+from cvae_training.report import REPORT_NAME, write_report
 from cvae_training.run import load_run
 
 __all__ = ["build_parser", "main"]
@@ -68,14 +69,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--json", metavar="FILE", help="write all figures there too; - prints them in place of the table"
     )
+    parser.add_argument(
+        "--report", action="store_true", help=f"write {REPORT_NAME} in RUN again, now with the table in it"
+    )
     return parser
 
 
 def _evaluate(options: argparse.Namespace, classifier_config: ClassifierConfig) -> None:
     config = EvaluationConfig(options.k, options.samples, options.seed)
     output = None if options.json in (None, "-") else Path(options.json)
-    if output is not None:
-        _check_output(output)
+    for path in filter(None, (output, options.run / REPORT_NAME if options.report else None)):
+        _check_output(path)
     run = load_run(options.run)
     data = load_data_set(run.config.data)
     classifier = load_classifier(classifier_config, data, notify=_notify)
@@ -85,15 +89,14 @@ def _evaluate(options: argparse.Namespace, classifier_config: ClassifierConfig) 
     )
     evaluation = evaluate(run, data, classifier, config)
     content = json.dumps(evaluation.to_dict() | {"notes": NOTES}, indent=2, allow_nan=False) + "\n"
-    if options.json == "-":
-        print(content, end="")
-        return
-    print(format_table(evaluation))
+    print(content.rstrip() if options.json == "-" else format_table(evaluation))
     if output is not None:
         try:
             output.write_text(content)
         except OSError as error:
             raise _cannot_write(output, error.strerror) from error
+    if options.report:
+        _notify(f"report: {write_report(options.run, data, evaluation)}")
 
 
 def _check_output(path: Path) -> None:

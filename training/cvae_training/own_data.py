@@ -1,6 +1,6 @@
 """A user's own images: arrays in an .npz file, or a folder of pictures per class.
 
-The only file that knows Pillow.
+It knows Pillow, as png.py does.
 """
 
 import zipfile

@@ -3,6 +3,8 @@
 config.json       settings, data set, classes and image shape; written first
 metrics.jsonl     one line per epoch
 checkpoints/      the last states, and the one with the lowest held-out loss
+tensorboard/      metrics.jsonl as events
+report.html       what a reader may look at; written last, and read by nothing
 """
 
 import json
@@ -48,6 +50,17 @@ class Run:
     def model(self) -> Cvae:
         """The network whose parameters `params` are."""
         return build_model(self.config, self.image_shape)
+
+    def require_data(self, data: DataSet) -> None:
+        """RunError where `data` are not what the run was trained on."""
+        images = {"train": len(data.train), "held_out": len(data.held_out)}
+        for what, then, now in (
+            ("classes", self.classes, data.classes),
+            ("image shape", self.image_shape, data.image_shape),
+            ("numbers of images", self.images, images),
+        ):
+            if then != now:
+                raise RunError(f"the {what} of {data.name} changed from {then} to {now} since the run: train it again")
 
 
 @dataclass(frozen=True)

@@ -6,22 +6,32 @@ Of several processes each trains on its devices, and reads for itself; the first
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
 from cvae_training.config import Config
 from cvae_training.data import DataSet, load_data_set
 from cvae_training.errors import InputError, RunError, StoppedError
+from cvae_training.objective import Losses
 from cvae_training.placement import Placement, place
 from cvae_training.processes import any_process, on_first
 from cvae_training.run import RunFolder, load_run
+from cvae_training.tensorboard_events import EventLog
 from cvae_training.train import EpochReport, TrainState, count_steps, initial_state, train_in_stretches
 
-__all__ = ["create_run", "resume_run"]
+__all__ = ["StepReport", "create_run", "resume_run"]
 
 
-def _nothing(_: EpochReport) -> None:
+class StepReport(NamedTuple):
+    """How many steps have been trained, and the mean losses of those of the epoch that is not yet ended."""
+
+    step: int
+    train: Losses | None
+    """None at the start, and where an epoch has just ended."""
+
+
+def _nothing(_: EpochReport | StepReport) -> None:
     pass
 
 
@@ -36,20 +46,21 @@ def create_run(
     should_stop: Callable[[], bool] = _never,
     data: DataSet | None = None,
     placement: Placement | None = None,
+    on_step: Callable[[StepReport], None] = _nothing,
 ) -> None:
     """Train by `config` and leave a run in `folder`, which must not exist.
 
-    `on_epoch` is told of each epoch; when `should_stop`, asked twice a second, says so, a checkpoint is saved and
-    StoppedError raised. `data` is what `config.data` says, if it has been loaded already; `placement` is by default
-    all devices. Raises InputError for settings that cannot be used, DataError for a data set that cannot, and RunError
-    for a folder that cannot.
+    `on_epoch` is told of each epoch, `on_step` where training starts and then about twice a second; when `should_stop`,
+    asked as often, says so, a checkpoint is saved and StoppedError raised. `data` is what `config.data` says, if it has
+    been loaded already; `placement` is by default all devices. Raises InputError for settings that cannot be used,
+    DataError for a data set that cannot, and RunError for a folder that cannot.
     """
     data = data or load_data_set(config.data)
     placement = placement or place(config.batch_size, data.train.images.nbytes)
     state = _first_state(config, data)
     run = RunFolder.describe(folder, config, data)
     on_first(run.create)
-    _train_on(run, data, placement, state, [], on_epoch, should_stop)
+    _train_on(run, data, placement, state, [], on_epoch, should_stop, on_step)
 
 
 def resume_run(
@@ -59,6 +70,7 @@ def resume_run(
     should_stop: Callable[[], bool] = _never,
     data: DataSet | None = None,
     placement: Placement | None = None,
+    on_step: Callable[[StepReport], None] = _nothing,
 ) -> None:
     """Go on with the run in `folder` from its newest whole checkpoint, or from the start where it has none.
 
@@ -77,7 +89,7 @@ def resume_run(
     # What was written after the checkpoint will be written again.
     metrics = run.metrics(int(state.step)) if (folder / "metrics.jsonl").exists() else []
     on_first(lambda: run.write_metrics(metrics))
-    _train_on(run, data, placement, state, metrics, on_epoch, should_stop)
+    _train_on(run, data, placement, state, metrics, on_epoch, should_stop, on_step)
 
 
 def _first_state(config: Config, data: DataSet) -> TrainState:
@@ -100,9 +112,10 @@ def _train_on(
     metrics: list[dict[str, Any]],
     on_epoch: Callable[[EpochReport], None],
     should_stop: Callable[[], bool],
+    on_step: Callable[[StepReport], None],
 ) -> None:
     try:
-        _write_stretches(run, data, placement, state, metrics, on_epoch, should_stop)
+        _write_stretches(run, data, placement, state, metrics, on_epoch, should_stop, on_step)
     except jax.errors.JaxRuntimeError as error:  # out of memory, most of all
         raise RunError(f"training failed: {str(error).splitlines()[0]}") from error
 
@@ -115,27 +128,45 @@ def _write_stretches(
     metrics: list[dict[str, Any]],
     on_epoch: Callable[[EpochReport], None],
     should_stop: Callable[[], bool],
+    on_step: Callable[[StepReport], None],
 ) -> None:
     config = run.config
     if _has_stopped_early(config, metrics):
         return
-    for stretch in train_in_stretches(config, data, state, placement):
-        save = partial(run.save, stretch.state)
-        if stretch.report is not None:
-            metrics.append(_to_json(stretch.report))
-            on_first(partial(run.append_metrics, metrics[-1]))
-            on_epoch(stretch.report)
-            stop_early = _has_stopped_early(config, metrics)
-            improved = _epochs_since_best(metrics) == 0
-            epoch = stretch.report.epoch
-            last = epoch == config.epochs or stop_early
-            if last or epoch % config.checkpoint_epochs == 0 or (config.patience > 0 and improved):
+    steps_per_epoch = count_steps(config, len(data.train))
+    total_steps = config.epochs * steps_per_epoch
+    on_step(StepReport(int(state.step), None))
+    with EventLog(run.folder / "tensorboard", config.optimizer, total_steps, metrics) as log_events:
+        for stretch in train_in_stretches(config, data, state, placement):
+            on_step(_step_report(stretch.state, steps_per_epoch))
+            save = partial(_save, run, stretch.state, log_events)
+            if stretch.report is not None:
+                metrics.append(_to_json(stretch.report))
+                on_first(partial(run.append_metrics, metrics[-1]))
+                log_events(metrics[-1])
+                on_epoch(stretch.report)
+                stop_early = _has_stopped_early(config, metrics)
+                improved = _epochs_since_best(metrics) == 0
+                epoch = stretch.report.epoch
+                last = epoch == config.epochs or stop_early
+                if last or epoch % config.checkpoint_epochs == 0 or (config.patience > 0 and improved):
+                    on_first(save)
+                if last:
+                    return
+            if any_process(should_stop()):
                 on_first(save)
-            if last:
-                return
-        if any_process(should_stop()):
-            on_first(save)
-            raise StoppedError(f"stopped at step {int(stretch.state.step)}; go on with --resume")
+                raise StoppedError(f"stopped at step {int(stretch.state.step)}; go on with --resume")
+
+
+def _save(run: RunFolder, state: TrainState, events: EventLog) -> None:
+    events.flush()  # first: a run that goes on from the checkpoint writes no events from before it
+    run.save(state)
+
+
+def _step_report(state: TrainState, steps_per_epoch: int) -> StepReport:
+    step = int(state.step)
+    done = step % steps_per_epoch
+    return StepReport(step, Losses(*(total / done for total in map(float, state.sums))) if done else None)  # pyright: ignore[reportArgumentType]
 
 
 def _epochs_since_best(metrics: list[dict[str, Any]]) -> int:
