@@ -90,8 +90,14 @@ def restore(checkpoint: Path, like: TrainState) -> TrainState:
         name = next(name for name in names if name == _SUMS or found.get(name) != recorded.get(name))
         raise DamagedCheckpointError(f"{checkpoint} is damaged: {name} is not what was saved")
     target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), like)
-    values = _with_one_error(f"cannot restore {checkpoint}", partial(_read, checkpoint / _STATE, target))
-    return jax.tree.map(jnp.asarray, TrainState(**{**values, "sums": Losses(*values["sums"])}))
+    failure = f"cannot restore {checkpoint}"
+    values = _with_one_error(failure, partial(_read, checkpoint / _STATE, target))
+    state = TrainState(**{**values, "sums": Losses(*values["sums"])})
+    for (path, asked), got in zip(jax.tree.leaves_with_path(target), jax.tree.leaves(state), strict=True):
+        if (got.shape, got.dtype) != (asked.shape, asked.dtype):  # Orbax gives arrays as they were saved
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise RunError(f"{failure}: {name} is {got.dtype} {got.shape}, not {asked.dtype} {asked.shape}")
+    return jax.tree.map(jnp.asarray, state)
 
 
 def _write(folder: Path, state: TrainState) -> None:
