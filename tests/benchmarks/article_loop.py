@@ -1,6 +1,6 @@
 """How much sooner training ends than the article's loop as published, on mnist-10k's 8,500 training digits.
 
-    .venv/bin/python tests/benchmarks/article_loop.py [TURNS]
+    .venv/bin/python tests/benchmarks/article_loop.py TORCH [TURNS]
 
 a   one step inside the loop at batch 16, with the article's settings on both sides, all compiled beforehand; ours with
     its evaluation of the held-out images at each epoch's end
@@ -12,12 +12,12 @@ c   time of the whole process until its checkpoint is saved, ours `cvae-train` w
 The two sides take turns, three unless told otherwise; a turn's target is the loss that the article's loop came to in
 it, and a run that misses it takes infinitely long. It takes 3 to 6 minutes on 2 cores, alone.
 
-The article's loop needs PyTorch, for its DataLoader, as nothing else here does:
+The article's loop needs PyTorch, for its DataLoader, as nothing else here does. TORCH is a folder that has it, and that
+only the article's processes see (tensorboardX, where it finds PyTorch, imports it):
 
-    .venv/bin/python -m uv pip install --group benchmark
+    .venv/bin/python -m uv pip install --group benchmark --target TORCH
 
-On Linux that installs the build for GPUs, several GB; a build for CPUs does as well, where there is one. `make` removes
-it again when it next installs the locked packages.
+On Linux that installs the build for GPUs, several GB; a build for CPUs does as well, where there is one.
 """
 
 import json
@@ -36,14 +36,19 @@ SOONEST = (
     *("--preset", "article", "--epochs", "2", "--latent-dim", "10", "--batch-size", "40"),
     *("--learning-rate", "3e-3", "--schedule", "linear", "--warmup-steps", "60"),
 )
-WARM_UP = "import jax, flax, optax, orbax.checkpoint, torch, cvae_training"
+WARM_UP = "import jax, flax, optax, orbax.checkpoint, tensorboardX, torch, cvae_training"
 INSIDE = "inside"
 
 
-def article(folder: Path) -> dict[str, float]:
+def with_torch(torch: Path) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(torch)}
+
+
+def article(folder: Path, torch: Path) -> dict[str, float]:
     """One run of the article's loop: its own figures, and `process`, seconds from its start to its saved parameters."""
     report, start = folder / "article.json", time.time()
-    subprocess.run([sys.executable, HERE / "article_as_published.py", report], check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, HERE / "article_as_published.py", report]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=with_torch(torch))
     figures = json.loads(report.read_text())
     return figures | {"process": figures["saved_at"] - start}
 
@@ -55,14 +60,15 @@ def ours_inside(target: float) -> dict[str, float]:
 
 
 def ours_whole(folder: Path, target: float, cache: Path | None) -> float:
-    """Seconds of one cvae-train process; infinite if its last held-out loss is above the target."""
+    """Seconds of cvae-train to its checkpoint; infinite if its last held-out loss is above the target."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
     if cache is not None:
         environment |= {"JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    start = time.perf_counter()
+    start = time.time()
     command = [Path(sys.executable).parent / "cvae-train", *SOONEST, "--out", folder]
     subprocess.run(command, check=True, capture_output=True, env=environment)
-    seconds = time.perf_counter() - start
+    (checkpoint,) = (folder / "checkpoints").iterdir()
+    seconds = checkpoint.stat().st_ctime - start  # when it got its name; the report comes after it
     last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
     return seconds if last["held_out"]["loss"] <= target else float("inf")
 
@@ -119,13 +125,15 @@ def main() -> None:
     if sys.argv[1:2] == [INSIDE]:
         inside(float(sys.argv[2]))
         return
-    turns = []
-    subprocess.run([sys.executable, "-c", WARM_UP], check=True)  # reads the libraries from the disk, for both sides
+    turns, torch = [], Path(sys.argv[1])
+    subprocess.run(
+        [sys.executable, "-c", WARM_UP], check=True, env=with_torch(torch)
+    )  # reads the libraries from the disk, for both sides
     with tempfile.TemporaryDirectory() as name:
-        for turn in range(int(sys.argv[1]) if len(sys.argv) > 1 else 3):
+        for turn in range(int(sys.argv[2]) if len(sys.argv) > 2 else 3):
             folder = Path(name) / str(turn)
             folder.mkdir()
-            theirs = article(folder)
+            theirs = article(folder, torch)
             ours = ours_inside(theirs["held_out"])
             for cache, run in ((None, "without cache"), (folder / "cache", "cold"), (folder / "cache", "warm")):
                 ours[run] = ours_whole(folder / run, theirs["held_out"], cache)

@@ -161,6 +161,16 @@ def test_events_are_on_the_disk_before_a_checkpoint_is(tmp_path: Path) -> None:
     log.__exit__()
 
 
+def test_a_writer_that_cannot_be_imported_loses_no_run(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.warns(OutputWarning, match="import of tensorboardX halted.*; training goes on without") as told:
+        create_run(tmp_path / "run", replace(tiny, batch_size=2000))
+    assert len(told) == 1
+    assert load_run(tmp_path / "run").metrics[-1]["epoch"] == tiny.epochs
+
+
 def test_events_that_cannot_be_written_are_told_once_and_lose_no_run(tiny: Config, tmp_path: Path) -> None:
     run = tmp_path / "run"
     create_run(run, replace(tiny, epochs=1, batch_size=2000))

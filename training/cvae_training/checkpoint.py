@@ -17,23 +17,32 @@ import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 
 from cvae_training.errors import DamagedCheckpointError, RunError
 from cvae_training.objective import Losses
 from cvae_training.train import TrainState
 
-__all__ = ["checkpoints", "remove", "restore", "save", "step_of"]
+if TYPE_CHECKING:
+    import orbax.checkpoint as ocp
+
+__all__ = ["checkpoints", "import_meanwhile", "remove", "restore", "save", "step_of"]
 
 _Result = TypeVar("_Result")
 _PREFIX = "step-"
 _STATE, _SUMS = "state", "sums.json"
+
+
+def import_meanwhile() -> None:
+    """Import Orbax, which takes half a second, in a thread: while the first steps are compiled, say."""
+    Thread(target=import_module, args=("orbax.checkpoint",), daemon=True).start()
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -110,8 +119,10 @@ def _read(folder: Path, target: TrainState) -> dict[str, Any]:
         return checkpointer.restore(folder.absolute(), target._asdict())
 
 
-def _checkpointer() -> ocp.StandardCheckpointer:
+def _checkpointer() -> "ocp.StandardCheckpointer":
     """One that asks nothing of other processes: each reads for itself, and one writes."""
+    import orbax.checkpoint as ocp  # not with this file: what needs no checkpoint need not wait for it
+
     this = jax.process_index()
     return ocp.StandardCheckpointer(
         multiprocessing_options=ocp.options.MultiprocessingOptions(primary_host=this, active_processes={this})
@@ -145,18 +156,19 @@ def _with_one_error(failure: str, action: Callable[[], _Result]) -> _Result:
     """
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
     levels = [logger.level for logger in loggers]
-    hook = sys.unraisablehook
+    hook, failed = sys.unraisablehook, False
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
     sys.unraisablehook = lambda _: None
     try:
         return action()
     except Exception as error:  # Orbax and TensorStore raise many types
-        reason = _first_line(error)
+        reason, failed = _first_line(error), True
         if getattr(hook, "func", None) is not _hear_all_but_stragglers:
             hook = partial(_hear_all_but_stragglers, hook)
     finally:
-        gc.collect()
+        if failed:
+            gc.collect()  # the tasks that were left unawaited; it takes a fifth of a second
         sys.unraisablehook = hook
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

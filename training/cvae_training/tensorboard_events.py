@@ -63,7 +63,7 @@ class EventLog:
             if not self._writers:
                 self._begin()
             self._write(line)
-        except OSError as error:
+        except Exception as error:  # of any kind: tensorboardX imports PyTorch where there is one, broken or not
             self._give_up(error)
         if time.monotonic() - self._flushed >= _FLUSH_SECONDS:
             self.flush()
@@ -105,10 +105,11 @@ class EventLog:
 
         self._writers[part].write(Event(wall_time=time.time(), **fields).SerializeToString())
 
-    def _give_up(self, error: OSError) -> None:
+    def _give_up(self, error: Exception) -> None:
         self._off = True
+        reason = (error.strerror if isinstance(error, OSError) else None) or " ".join(str(error).split())
         warnings.warn(
-            f"cannot write TensorBoard events to {self._folder}: {error.strerror}; training goes on without them",
+            f"cannot write TensorBoard events to {self._folder}: {reason}; training goes on without them",
             OutputWarning,
             stacklevel=3,
         )

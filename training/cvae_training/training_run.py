@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from cvae_training import checkpoint
 from cvae_training.config import Config
 from cvae_training.data import DataSet, load_data_set
 from cvae_training.errors import InputError, RunError, StoppedError
@@ -57,6 +58,7 @@ def create_run(
     """
     data = data or load_data_set(config.data)
     placement = placement or place(config.batch_size, data.train.images.nbytes)
+    checkpoint.import_meanwhile()
     state = _first_state(config, data)
     run = RunFolder.describe(folder, config, data)
     on_first(run.create)
