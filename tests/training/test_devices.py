@@ -253,6 +253,7 @@ def test_images_are_streamed_when_they_would_fill_more_than_half_of_the_memory(m
     ("call", "message"),
     [
         (lambda: place(16, 0, num_devices=2), "devices must be at most the 1 there are, got 2"),
+        (lambda: place(16, 0, num_devices=-1), "devices must be at least 0, got -1"),
         (lambda: connect("127.0.0.1", 2, 0), "coordinator must be HOST:PORT, got '127.0.0.1'"),
         (lambda: connect("127.0.0.1:70000", 2, 0), "coordinator must be HOST:PORT"),
         (lambda: connect("127.0.0.1:5000", 0, 0), "num_processes must be at least 1, got 0"),
@@ -263,6 +264,19 @@ def test_images_are_streamed_when_they_would_fill_more_than_half_of_the_memory(m
 def test_devices_and_processes_that_cannot_be_are_told(call: Callable[[], Placement | None], message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("flags", "got"),
+    [(["--distributed"], "None, None, None"), (["--coordinator", "127.0.0.1:5000"], "127.0.0.1:5000, None, None")],
+)
+def test_processes_that_nothing_tells_of_are_told(tmp_path: Path, flags: list[str], got: str) -> None:
+    codes, said = ends(start([(flags, {})], "--out", tmp_path / "run"))
+    assert codes == [2]
+    assert said == [
+        "cvae-train: coordinator, num_processes and process_id must be given where no cluster's environment says them, "
+        f"got {got}"
+    ]
 
 
 def test_more_devices_than_the_batch_divides_into_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

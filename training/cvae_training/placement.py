@@ -58,6 +58,8 @@ def place(batch_size: int, image_bytes: int, images: Images = "auto", num_device
     of a device's free memory. Raises InputError for more devices than there are, or than the batch divides into.
     """
     devices = jax.devices()
+    if num_devices < 0:
+        raise InputError(f"devices must be at least 0, got {num_devices}")
     if num_devices > len(devices):
         raise InputError(f"devices must be at most the {len(devices)} there are, got {num_devices}")
     if 0 < num_devices < len(devices) and jax.process_count() > 1:

@@ -37,7 +37,8 @@ def connect(coordinator: str = "", num_processes: int | None = None, process_id:
         jax.distributed.initialize(coordinator or None, num_processes, process_id, initialization_timeout=int(seconds))
     except ValueError as error:
         raise InputError(
-            f"{error} Give coordinator, num_processes and process_id: no cluster's environment says them"
+            "coordinator, num_processes and process_id must be given where no cluster's environment says them, got "
+            f"{coordinator or None}, {num_processes}, {process_id}"
         ) from error
     except RuntimeError as error:
         raise RunError(f"cannot join the other processes: {str(error).splitlines()[0]}") from error
