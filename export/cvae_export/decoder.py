@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int32
 
 from cvae_sdk.manifest import Signature, TensorSpec
 from cvae_training import Run
-from cvae_training.objective import LIKELIHOODS
+from cvae_training.likelihood import LIKELIHOODS
 
 __all__ = ["BATCH", "Decoder", "Function", "build_decoder"]
 
@@ -56,12 +56,13 @@ def build_decoder(run: Run) -> Decoder:
     model, mean = run.model, LIKELIHOODS[run.config.objective.likelihood].mean
     num_classes, latent_dim = len(run.classes), run.config.model.latent_dim
     params = jax.tree.map(np.asarray, run.params)
+    log_scale: Any = model.apply(params, method="noise_scale")
 
     def mix(
         z: Float[Array, "batch latent"], class_weights: Float[Array, "batch classes"]
     ) -> Float[Array, "batch h w c"]:
-        decoded: Any = model.apply(params, z, class_weights, method="decode")
-        return mean(decoded).reshape(z.shape[0], *run.image_shape)
+        decoded: Any = model.apply(params, z, class_weights, method="generate")
+        return mean(decoded, log_scale).reshape(z.shape[0], *run.image_shape)
 
     def decode(z: Float[Array, "batch latent"], label: Int32[Array, " batch"]) -> Float[Array, "batch h w c"]:
         return mix(z, jax.nn.one_hot(label, num_classes, dtype=jnp.float32))

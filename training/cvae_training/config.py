@@ -15,6 +15,8 @@ __all__ = ["PRESETS", "Config", "DataConfig", "ModelConfig", "ObjectiveConfig", 
 _LARGEST = 3.4028234663852886e38  # what float32, in which training computes, holds
 _WIDEST = 1 << 20
 _LARGEST_SIDE = 4096
+_MOST_LAYERS = 64
+_MOST_HALVINGS = 6
 
 
 def _require(holds: bool, rule: str, got: object) -> None:
@@ -46,6 +48,17 @@ class DataConfig:
 class ModelConfig:
     """The network's shape."""
 
+    network: Literal["mlp", "conv"] = "mlp"
+    """mlp: dense layers alone, as in the article. conv: 3 x 3 convolutions between them and the image."""
+    channels: tuple[int, ...] = (16, 32)
+    """Channels of conv's convolutions, at a half, a quarter ... of the image's sides; mlp has none."""
+    activation: Literal["relu", "silu"] = "relu"
+    """What follows each hidden layer of the encoder and the decoder."""
+    flow_layers: int = 0
+    """Coupling layers of a learned prior, a flow from z ~ N(0, I) to the latents of a class; 0 for none: the latents'
+    prior is N(0, I)."""
+    flow_width: int = 128
+    """Width of the hidden layer inside each of them."""
     latent_dim: int = 32
     """Size of the latent z."""
     encoder_dimensions: tuple[int, ...] = (256, 128, 64)
@@ -61,7 +74,13 @@ class ModelConfig:
             "encoder_dimensions needs one width or more",
             self.encoder_dimensions,
         )
-        for name in ("encoder_dimensions", "decoder_dimensions"):
+        _require(
+            1 <= len(self.channels) <= _MOST_HALVINGS, f"channels must be 1 to {_MOST_HALVINGS} numbers", self.channels
+        )
+        layers = self.flow_layers
+        _require(0 <= layers <= _MOST_LAYERS, f"flow_layers must be from 0 to {_MOST_LAYERS}", layers)
+        _require(1 <= self.flow_width <= _WIDEST, f"flow_width must be from 1 to {_WIDEST}", self.flow_width)
+        for name in ("channels", "encoder_dimensions", "decoder_dimensions"):
             widths = getattr(self, name)
             _require(all(width >= 1 for width in widths), f"{name} must all be at least 1", widths)
             _require(all(width <= _WIDEST for width in widths), f"{name} must all be at most {_WIDEST}", widths)
@@ -71,14 +90,17 @@ class ModelConfig:
 class ObjectiveConfig:
     """What is minimized: reconstruction + kl_weight * kl, in nats per image."""
 
-    likelihood: Literal["l2", "bernoulli"] = "l2"
-    """l2: half the squared error, the decoder ends in a ReLU, as in the article. bernoulli: cross-entropy on logits."""
+    likelihood: Literal["l2", "bernoulli", "gaussian", "logistic"] = "l2"
+    """l2: half the squared error, the decoder ends in a ReLU, as in the article. bernoulli: cross-entropy on logits.
+    gaussian: a normal density around the sigmoid of logits, its one variance learned. logistic: the probability of one
+    of 256 grey levels by a logistic distribution, its one scale learned."""
     kl_weight: float = 0.5
     """Weight of the KL divergence from the posterior to the prior."""
     kl_warmup_steps: int = 0
     """Steps over which the KL's weight grows from 0 to kl_weight, in a straight line."""
     free_bits: float = 0.0
-    """Nats that each latent may hold at no cost: below it, its KL averaged over a batch does not count."""
+    """Nats that each latent may hold at no cost: below it, its KL averaged over a batch does not count. With a learned
+    prior, which knows no single latents' KL, this many times latent_dim for all of them together."""
 
     def __post_init__(self) -> None:
         for name in ("kl_weight", "free_bits"):

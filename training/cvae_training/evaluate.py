@@ -18,11 +18,12 @@ from jaxtyping import Array, Float, Int, Int32, PRNGKeyArray, PyTree, UInt8
 
 from cvae_training.bounds import ACTIVE_VARIANCE, Bounds, Score, latent_variances, log_constant, posterior_bounds
 from cvae_training.classifier import Classifier
+from cvae_training.convolution import convolve_in_loops
 from cvae_training.data import DataSet, Split
 from cvae_training.errors import InputError, RunError
 from cvae_training.fidelity import SAMPLE_BATCH, SampleFigures, Sampling, compare_samples
-from cvae_training.model import Cvae
-from cvae_training.objective import LIKELIHOODS, l2_reconstruction
+from cvae_training.likelihood import LIKELIHOODS, l2_reconstruction
+from cvae_training.model import Cvae, build_model
 from cvae_training.run import Run
 
 __all__ = [
@@ -137,7 +138,7 @@ def evaluate_likelihood(
     key = jax.random.fold_in(jax.random.key(config.seed), _BOUNDS)
     parts = [
         _bounds_of_batch(
-            run.model,
+            build_model(run.config, run.image_shape, convolve=convolve_in_loops()),
             run.config.objective.likelihood,
             len(run.classes),
             run.params,
@@ -205,11 +206,17 @@ def _bounds(
     encoded: Any = model.apply(params, x, method="encode")
     mean, logvar = encoded
 
+    log_scale: Any = model.apply(params, method="noise_scale")
+
     def score(z: Float[Array, "batch latent"]) -> Score:
         decoded: Any = model.apply(params, z, c, method="decode")
-        return Score(-likelihood.reconstruction(decoded, x), l2_reconstruction(likelihood.mean(decoded), x))
+        mean_image = likelihood.mean(decoded, log_scale)
+        return Score(-likelihood.reconstruction(decoded, x, log_scale), l2_reconstruction(mean_image, x))
 
-    return mean, posterior_bounds(mean, logvar, score, key, draws)
+    def log_prior(z: Float[Array, "batch latent"]) -> Any:
+        return model.apply(params, z, c, method="log_prior")
+
+    return mean, posterior_bounds(mean, logvar, score, key, draws, log_prior if model.flow_layers else None)
 
 
 def _draw(
@@ -217,8 +224,9 @@ def _draw(
 ) -> Float[Array, "batch pixels"]:
     z = jax.random.normal(key, (SAMPLE_BATCH, model.latent_dim))
     c = jnp.broadcast_to(jax.nn.one_hot(label, num_classes), (SAMPLE_BATCH, num_classes))
-    decoded: Any = model.apply(params, z, c, method="decode")
-    return LIKELIHOODS[likelihood_name].mean(decoded)
+    decoded: Any = model.apply(params, z, c, method="generate")
+    log_scale: Any = model.apply(params, method="noise_scale")
+    return LIKELIHOODS[likelihood_name].mean(decoded, log_scale)
 
 
 _bounds_of_batch = jax.jit(_bounds, static_argnums=(0, 1, 2))

@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Int32, PRNGKeyArray, PyTree, UInt8
 from cvae_training import processes
 from cvae_training.chunks import Batches, batch_at, chunks
 from cvae_training.config import Config
+from cvae_training.convolution import convolve_in_loops
 from cvae_training.data import DataSet, Split
 from cvae_training.errors import InputError, TrainingError
 from cvae_training.model import Cvae, build_model
@@ -187,9 +188,9 @@ def _forward(
     kl_share: Float[Array, ""] | float = 1.0,
 ) -> Losses:
     x = images.reshape(images.shape[0], -1).astype(jnp.float32) / 255
-    outputs: Any = model.apply(params, x, jax.nn.one_hot(labels, num_classes), key)
-    decoded, mean, logvar = outputs
-    return losses(config.objective, x, decoded, mean, logvar, kl_share)
+    outputs: Any = model.apply(params, x, jax.nn.one_hot(labels, num_classes), key, method="outputs")
+    decoded, mean, logvar, log_prior, log_scale = outputs
+    return losses(config.objective, x, decoded, mean, logvar, kl_share, log_prior, log_scale)
 
 
 @partial(jax.jit, static_argnames=("config", "num_classes", "total_steps", "placement"), donate_argnames="state")
@@ -205,7 +206,7 @@ def _run_steps(
 ) -> TrainState:
     """Run `count` steps of a chunk that begins at step `first`, or stop after one whose loss is not finite."""
     height, width, channels = batches.images.shape[-3:]
-    model = build_model(config, (height, width, channels), config.compute_dtype)
+    model = build_model(config, (height, width, channels), config.compute_dtype, convolve_in_loops())
     optimizer = build_optimizer(config.optimizer, total_steps)
     # A frozen parameter is left alone rather than added 0 to, which would turn -0 into 0.
     trained = trainable_leaves(config.optimizer.trainable, state.params)
