@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 __all__ = ["LARGEST_LOG_SCALE", "Flow", "kept_latents"]
 
-LARGEST_LOG_SCALE = 2.0
+LARGEST_LOG_SCALE = 1.0
 """No layer scales a latent by more than exp of this, or by less than exp of minus this."""
 
 
@@ -35,6 +35,32 @@ def kept_latents(layer: int, latent_dim: int) -> Float[np.ndarray, " latent"]:
     return (digit ^ (layer & 1)).astype(np.float32)
 
 
+class Coupling(nn.Module):
+    """One layer's network, of one hidden layer of `width`."""
+
+    layer: int
+    width: int
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch latent"], c: Float[Array, "batch classes"]
+    ) -> tuple[Float[Array, "batch latent"], Float[Array, "batch latent"]]:
+        """s and t, both 0 for the latents that are kept."""
+        latent_dim = x.shape[-1]
+        kept = kept_latents(self.layer, latent_dim)
+        changed = np.tile(1 - kept, 2)
+        normal, zeros = nn.initializers.lecun_normal(), nn.initializers.zeros
+        from_latents = self.param("from_latents", normal, (latent_dim, self.width))
+        from_class = self.param("from_class", normal, (c.shape[-1], self.width))
+        bias = self.param("bias", zeros, (self.width,))
+        kernel = self.param("scale_and_shift", zeros, (self.width, 2 * latent_dim))
+        last_bias = self.param("last_bias", zeros, (2 * latent_dim,))
+        # The masks are put on the parameters, not on what flows: an exporter folds them away.
+        hidden = nn.silu(x @ (from_latents * kept[:, None]) + bias + c @ from_class)
+        log_scale, shift = jnp.split(hidden @ (kernel * changed) + last_bias * changed, 2, axis=-1)
+        return LARGEST_LOG_SCALE * jnp.tanh(log_scale), shift
+
+
 class Flow(nn.Module):
     """`layers` coupling layers, each with a network of one hidden layer of `width`."""
 
@@ -44,18 +70,14 @@ class Flow(nn.Module):
 
     def setup(self) -> None:
         """Declare the layers; Flax calls it."""
-        self.from_latents = [nn.Dense(self.width) for _ in range(self.layers)]
-        self.from_class = [nn.Dense(self.width, use_bias=False) for _ in range(self.layers)]
-        self.scale_and_shift = [
-            nn.Dense(2 * self.latent_dim, kernel_init=nn.initializers.zeros) for _ in range(self.layers)
-        ]
+        self.couplings = [Coupling(layer, self.width) for layer in range(self.layers)]
 
     def __call__(
         self, z: Float[Array, "batch latent"], c: Float[Array, "batch classes"]
     ) -> Float[Array, "batch latent"]:
         """Map noise to latents."""
-        for layer in range(self.layers):
-            log_scale, shift = self._coupling(layer, z, c)
+        for coupling in self.couplings:
+            log_scale, shift = coupling(z, c)
             z = z * jnp.exp(log_scale) + shift
         return z
 
@@ -64,8 +86,8 @@ class Flow(nn.Module):
     ) -> tuple[Float[Array, "batch latent"], Float[Array, " batch"]]:
         """Map latents to the noise that gives them, with log |det dz / dlatents|."""
         log_det = jnp.zeros(latents.shape[0])
-        for layer in reversed(range(self.layers)):
-            log_scale, shift = self._coupling(layer, latents, c)
+        for coupling in reversed(self.couplings):
+            log_scale, shift = coupling(latents, c)
             latents = (latents - shift) * jnp.exp(-log_scale)
             log_det = log_det - log_scale.sum(axis=-1)
         return latents, log_det
@@ -76,12 +98,3 @@ class Flow(nn.Module):
         """log p(latents | c), in nats."""
         z, log_det = self.inverse(latents, c)
         return log_det - 0.5 * (z**2).sum(axis=-1) - 0.5 * self.latent_dim * math.log(2 * math.pi)
-
-    def _coupling(
-        self, layer: int, x: Float[Array, "batch latent"], c: Float[Array, "batch classes"]
-    ) -> tuple[Float[Array, "batch latent"], Float[Array, "batch latent"]]:
-        kept = kept_latents(layer, self.latent_dim)
-        hidden = nn.silu(self.from_latents[layer](x * kept) + self.from_class[layer](c))
-        log_scale, shift = jnp.split(self.scale_and_shift[layer](hidden), 2, axis=-1)
-        bounded = LARGEST_LOG_SCALE * jnp.tanh(log_scale / LARGEST_LOG_SCALE)
-        return bounded * (1 - kept), shift * (1 - kept)

@@ -21,6 +21,7 @@ from cvae_training.config import Config
 from cvae_training.convolution import Convolve, FromImage, ToImage
 from cvae_training.flow import Flow
 from cvae_training.likelihood import LIKELIHOODS
+from cvae_training.recognition import Recognizer
 
 __all__ = ["Cvae", "FeedForward", "Outputs", "build_model"]
 
@@ -35,6 +36,7 @@ class Outputs(NamedTuple):
     decoded: Float[Array, "batch pixels"]
     mean: Float[Array, "batch latent"]
     logvar: Float[Array, "batch latent"]
+    latents: Float[Array, "batch latent"]
     log_prior: Float[Array, " batch"] | None
     """The learned prior's log-density of the latents that were decoded; None where the prior is N(0, I)."""
     log_scale: Float[Array, ""] | float
@@ -74,6 +76,7 @@ class Cvae(nn.Module):
     dtype: str = "float32"
     flow_layers: int = 0
     flow_width: int = 128
+    recognizes: bool = False
     learns_scale: bool = False
     image_shape: tuple[int, int, int] = (28, 28, 1)
     channels: tuple[int, ...] = ()
@@ -98,6 +101,8 @@ class Cvae(nn.Module):
             )
         if self.flow_layers:
             self.prior = Flow(self.flow_layers, self.flow_width, self.latent_dim)
+        if self.recognizes:
+            self.recognizer = Recognizer()
         if self.learns_scale:
             self.log_scale = self.param("log_scale", nn.initializers.constant(_FIRST_LOG_SCALE), ())
 
@@ -125,11 +130,21 @@ class Cvae(nn.Module):
         self, z: Float[Array, "batch latent"], c: Float[Array, "batch classes"]
     ) -> Float[Array, "batch pixels"]:
         """Decode what the prior makes of z ~ N(0, I)."""
-        return self.decode(self.prior(z, c) if self.flow_layers else z, c)
+        return self.decode(self.from_prior(z, c), c)
+
+    def from_prior(
+        self, z: Float[Array, "batch latent"], c: Float[Array, "batch classes"]
+    ) -> Float[Array, "batch latent"]:
+        """The latents that the prior makes of z ~ N(0, I): z itself, where none is learned."""
+        return self.prior(z, c) if self.flow_layers else z
 
     def log_prior(self, z: Float[Array, "batch latent"], c: Float[Array, "batch classes"]) -> Float[Array, " batch"]:
         """log p(z | c) of the latents that `decode` takes, in nats; of a learned prior only."""
         return self.prior.log_density(z, c)
+
+    def recognize(self, z: Float[Array, "batch latent"], c: Float[Array, "batch classes"]) -> Float[Array, " batch"]:
+        """How badly the classifier of latents takes these for the class, in nats; where there is such a classifier."""
+        return self.recognizer(z, c)
 
     def noise_scale(self) -> Float[Array, ""] | float:
         """The log of the likelihood's learned scale; 0 where it has none."""
@@ -147,7 +162,9 @@ class Cvae(nn.Module):
         mean, logvar = self.encode(x)
         z = self.reparam(mean, logvar, key)
         log_prior = self.log_prior(z, c) if self.flow_layers else None
-        return Outputs(self.decode(z, c), mean, logvar, log_prior, self.noise_scale())
+        if self.recognizes and self.is_initializing():
+            self.recognize(z, c)
+        return Outputs(self.decode(z, c), mean, logvar, z, log_prior, self.noise_scale())
 
 
 def build_model(
@@ -164,6 +181,7 @@ def build_model(
         dtype=dtype,
         flow_layers=model.flow_layers,
         flow_width=model.flow_width,
+        recognizes=config.objective.recognition_weight > 0,
         learns_scale=likelihood.learns_scale,
         image_shape=image_shape,
         channels=model.channels if model.network == "conv" else (),
