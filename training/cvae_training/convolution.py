@@ -23,6 +23,8 @@ Convolve = Literal["patches", "xla"]
 """How a convolution is computed, as a matrix product or by XLA's operation; they differ by the rounding of sums."""
 
 Images = Float[Array, "batch height width channels"]
+Convolved = Float[Array, "batch height width others"]
+Blocks = Float[Array, "batch rows columns depth"]
 
 
 def convolve_in_loops() -> Convolve:
@@ -38,7 +40,7 @@ class Convolution(nn.Module):
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, x: Images) -> Images:
+    def __call__(self, x: Images) -> Convolved:
         """Convolve."""
         shape = (3, 3, x.shape[-1], self.channels)
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
@@ -104,15 +106,15 @@ def grid(image_shape: tuple[int, int, int], halvings: int) -> tuple[int, int]:
     return math.ceil(height / 2**halvings), math.ceil(width / 2**halvings)
 
 
-def space_to_depth(x: Images) -> Images:
+def space_to_depth(x: Images) -> Blocks:
     """Each block of 2 x 2 pixels as one of four times the channels; the sides must be even."""
     batch, height, width, channels = x.shape
     blocks = x.reshape(batch, height // 2, 2, width // 2, 2, channels).transpose(0, 1, 3, 2, 4, 5)
     return blocks.reshape(batch, height // 2, width // 2, 4 * channels)
 
 
-def depth_to_space(x: Images) -> Images:
+def depth_to_space(x: Blocks) -> Images:
     """The inverse of `space_to_depth`."""
-    batch, height, width, channels = x.shape
-    blocks = x.reshape(batch, height, width, 2, 2, channels // 4).transpose(0, 1, 3, 2, 4, 5)
-    return blocks.reshape(batch, 2 * height, 2 * width, channels // 4)
+    batch, rows, columns, depth = x.shape
+    pixels = x.reshape(batch, rows, columns, 2, 2, depth // 4).transpose(0, 1, 3, 2, 4, 5)
+    return pixels.reshape(batch, 2 * rows, 2 * columns, depth // 4)
