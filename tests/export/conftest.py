@@ -17,7 +17,7 @@ def random_run(preset_name: str) -> Run:
     config = preset(preset_name)
     params = initial_state(config, IMAGE_SHAPE, len(CLASSES), total_steps=1000).params
     # Flax starts biases at 0, which would hide a form that forgets one.
-    keys = iter(jax.random.split(jax.random.key(7), 100))
+    keys = iter(jax.random.split(jax.random.key(7), 1000))
     params = jax.tree.map(lambda leaf: leaf + 0.02 * jax.random.normal(next(keys), leaf.shape), params)
     losses = {"loss": 1.0, "mse": 1.0, "kl": 0.0}
     metrics = ({"epoch": 1, "step": 1, "train": losses, "held_out": losses},)
@@ -26,7 +26,7 @@ def random_run(preset_name: str) -> Run:
     )
 
 
-@pytest.fixture(scope="session", params=["article", "fast"])
+@pytest.fixture(scope="session", params=["article", "best"])
 def run(request: pytest.FixtureRequest) -> Run:
     return random_run(request.param)
 

@@ -56,7 +56,7 @@ def test_its_goldens_are_the_models_own_images_of_every_class(artifact: Path, ru
     with np.load(artifact / "golden.npz", allow_pickle=False) as goldens:
         z, label, image = goldens["z"], goldens["label"], goldens["image"]
     assert set(label) == set(range(10))
-    decoded = np.asarray(run.model.apply(run.params, z, np.eye(10, dtype=np.float32)[label], method="decode"))
+    decoded = np.asarray(run.model.apply(run.params, z, np.eye(10, dtype=np.float32)[label], method="generate"))
     expected = np.clip(decoded, 0, 1) if run.config.objective.likelihood == "l2" else 1 / (1 + np.exp(-decoded))
     np.testing.assert_allclose(image.reshape(len(z), -1), expected, rtol=0, atol=2e-6)
 

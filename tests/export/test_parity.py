@@ -17,11 +17,17 @@ from cvae_training import Run
 
 # float32 sums of up to 784 terms of size 1, in another order: about 5e-7 was measured.
 TOLERANCE = 2e-6
+# A flow's couplings pass the roundings of those before them on, and scale them: about 2e-6 was measured after 16.
+FLOW_TOLERANCE = 5e-6
+
+
+def tolerance(run: Run) -> float:
+    return FLOW_TOLERANCE if run.config.model.flow_layers else TOLERANCE
 
 
 def reference(run: Run, z: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The image by model.apply and, for the mean image, by NumPy."""
-    decoded = np.asarray(run.model.apply(run.params, z, weights, method=run.model.decode))
+    decoded = np.asarray(run.model.apply(run.params, z, weights, method=run.model.generate))
     image = np.clip(decoded, 0, 1) if run.config.objective.likelihood == "l2" else 1 / (1 + np.exp(-decoded))
     return image.reshape(-1, *run.image_shape)
 
@@ -48,30 +54,30 @@ def test_a_form_gives_the_models_images(form: Form, batch: int, run: Run, loaded
         else:
             image, expected = reader.run({"z": z, "label": label}), reference(run, z, np.eye(10, dtype="f4")[label])
         assert image.dtype == np.float32
-        np.testing.assert_allclose(image, expected, rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(image, expected, rtol=0, atol=tolerance(run))
 
 
 def test_the_sdk_gives_the_models_images(artifact: Path, run: Run) -> None:
     z, label, _ = random_inputs(run, 33)
     image = Sampler(artifact).decode(z, label)
-    np.testing.assert_allclose(image, reference(run, z, np.eye(10, dtype="f4")[label]), rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(image, reference(run, z, np.eye(10, dtype="f4")[label]), rtol=0, atol=tolerance(run))
 
 
 def test_images_are_in_the_unit_interval_though_the_articles_decoder_passes_1(article_run: Run) -> None:
     z, label, _ = random_inputs(article_run, 64)
     z *= 20
-    decoded = article_run.model.apply(article_run.params, z, np.eye(10, dtype="f4")[label], method="decode")
+    decoded = article_run.model.apply(article_run.params, z, np.eye(10, dtype="f4")[label], method="generate")
     assert float(jnp.max(decoded)) > 1
     image = np.asarray(build_decoder(article_run).functions["decode"].call(z, label))
     assert image.min() == 0
     assert image.max() == 1
 
 
-def test_the_manifest_has_each_forms_largest_error_over_enough_inputs(artifact: Path) -> None:
+def test_the_manifest_has_each_forms_largest_error_over_enough_inputs(artifact: Path, run: Run) -> None:
     manifest = Manifest.parse((artifact / "manifest.json").read_bytes())
     assert sorted(manifest.formats) == ["onnx", "saved_model", "saved_model_xla", "stablehlo"]
     for form in manifest.formats.values():
-        assert form.parity.max_abs_error <= TOLERANCE
+        assert form.parity.max_abs_error <= tolerance(run)
         assert form.parity.cases >= 200
         assert form.parity.tolerance == 1e-5
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cvae_training.bounds import Bounds, Score, latent_variances, log_constant, posterior_bounds
-from cvae_training.objective import LIKELIHOODS
+from cvae_training.likelihood import LIKELIHOODS
 
 LATENT, PIXELS, IMAGES = 2, 5, 6
 
@@ -155,13 +155,25 @@ def test_weights_that_float32_cannot_hold_give_finite_bounds() -> None:
 @pytest.mark.parametrize("likelihood", sorted(LIKELIHOODS))
 def test_every_likelihood_has_its_constant(likelihood: str, rng: np.random.Generator) -> None:
     x, decoded = rng.random((2, 1, PIXELS), np.float32)
-    got = -LIKELIHOODS[likelihood].reconstruction(decoded, x)[0] + log_constant(likelihood, PIXELS)
+    x = np.round(255 * x) / np.float32(255)  # the logistic one is of grey levels
+    scale = 0.3
+    got = -LIKELIHOODS[likelihood].reconstruction(decoded, x, np.log(scale))[0] + log_constant(likelihood, PIXELS)
+    p = 1 / (1 + np.exp(-decoded))
     if likelihood == "l2":
         expected = (-0.5 * (x - decoded) ** 2 - 0.5 * np.log(2 * np.pi)).sum()
+    elif likelihood == "gaussian":
+        expected = (-0.5 * ((x - p) / scale) ** 2 - np.log(scale * np.sqrt(2 * np.pi))).sum()
+    elif likelihood == "logistic":
+        expected = np.log([logistic_share(*pair, scale) for pair in zip(x[0], decoded[0], strict=True)]).sum()
     else:
-        p = 1 / (1 + np.exp(-decoded))
         expected = (x * np.log(p) + (1 - x) * np.log(1 - p)).sum()
     np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+def logistic_share(level: float, location: float, scale: float) -> float:
+    """What a logistic distribution has within half a grey level of `level`, inside 0 and 1."""
+    edges = [level - 1 / 510, level + 1 / 510]
+    return float(np.diff(1 / (1 + np.exp((location - np.array(edges)) / scale)))[0])
 
 
 def test_only_latents_that_follow_the_images_vary(rng: np.random.Generator) -> None:

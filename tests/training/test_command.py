@@ -111,7 +111,7 @@ def test_memory_that_runs_out_exits_2_with_one_line(
     assert re.fullmatch(r"cvae-train: [^\n]*memory[^\n]*\n", capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("name", ["article", "fast"])
+@pytest.mark.parametrize("name", ["article", "best", "fast"])
 def test_a_preset_without_flags_is_the_preset(name: str) -> None:
     options = command.build_parser().parse_args(["--out", "x", "--preset", name])
     assert command.config_from(options, preset(options.preset)) == preset(name)

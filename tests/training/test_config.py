@@ -26,11 +26,18 @@ CONFIGS = st.builds(
     ),
     model=st.builds(
         ModelConfig,
+        network=st.sampled_from(["mlp", "conv"]),
+        channels=WIDTHS.filter(bool),  # at most 4 of 6
+        activation=st.sampled_from(["relu", "silu"]),
+        flow_layers=st.integers(0, 64),
+        flow_width=st.integers(1, 10**4),
         latent_dim=st.integers(1, 10**4),
         encoder_dimensions=WIDTHS.filter(bool),
         decoder_dimensions=WIDTHS,
     ),
-    objective=st.builds(ObjectiveConfig, likelihood=st.sampled_from(["l2", "bernoulli"]), kl_weight=NON_NEGATIVE),
+    objective=st.builds(
+        ObjectiveConfig, likelihood=st.sampled_from(["l2", "bernoulli", "gaussian", "logistic"]), kl_weight=NON_NEGATIVE
+    ),
     optimizer=st.builds(
         OptimizerConfig,
         learning_rate=POSITIVE,
@@ -68,8 +75,23 @@ def changed(path: tuple[str, ...], value: Any) -> dict[str, Any]:
 def test_the_preset_article_has_the_articles_values() -> None:
     assert asdict(preset("article")) == {
         "data": {"data_set": "mnist-10k", "data_dir": "", "image_size": ()},
-        "model": {"latent_dim": 32, "encoder_dimensions": (256, 128, 64), "decoder_dimensions": (128, 256)},
-        "objective": {"likelihood": "l2", "kl_weight": 0.5, "kl_warmup_steps": 0, "free_bits": 0.0},
+        "model": {
+            "network": "mlp",
+            "channels": (16, 32),  # of convolutions, which mlp has not
+            "activation": "relu",
+            "flow_layers": 0,
+            "flow_width": 128,  # of a prior that it has not
+            "latent_dim": 32,
+            "encoder_dimensions": (256, 128, 64),
+            "decoder_dimensions": (128, 256),
+        },
+        "objective": {
+            "likelihood": "l2",
+            "kl_weight": 0.5,
+            "kl_warmup_steps": 0,
+            "free_bits": 0.0,
+            "recognition_weight": 0.0,
+        },
         "optimizer": {
             "learning_rate": 1e-4,
             "schedule": "constant",
@@ -90,17 +112,12 @@ def test_the_preset_article_has_the_articles_values() -> None:
     }
 
 
-def test_there_are_two_presets() -> None:
-    assert sorted(PRESETS) == ["article", "fast"]
-
-
-def test_the_presets_decoders_cost_the_same() -> None:
-    assert preset("fast").model.decoder_dimensions == preset("article").model.decoder_dimensions
-    assert preset("fast").model.encoder_dimensions[-1] == preset("article").model.encoder_dimensions[-1]
+def test_there_are_three_presets() -> None:
+    assert sorted(PRESETS) == ["article", "best", "fast"]
 
 
 def test_an_unknown_preset_lists_those_there_are() -> None:
-    with pytest.raises(InputError, match=r"^unknown preset 'slow': there are article, fast$"):
+    with pytest.raises(InputError, match=r"^unknown preset 'slow': there are article, best, fast$"):
         preset("slow")
 
 
@@ -118,7 +135,7 @@ def test_a_config_can_be_hashed_and_not_changed() -> None:
 
 def test_a_setting_has_one_name_and_so_one_flag() -> None:
     names = [path[-1] for path in LEAVES]
-    assert len(names) == len(set(names)) == 25
+    assert len(names) == len(set(names)) == 31
 
 
 @pytest.mark.parametrize(
@@ -133,6 +150,12 @@ def test_a_setting_has_one_name_and_so_one_flag() -> None:
         (ModelConfig, "encoder_dimensions", (), "encoder_dimensions needs one width or more, got ()"),
         (ModelConfig, "encoder_dimensions", (8, 0), "encoder_dimensions must all be at least 1, got (8, 0)"),
         (ModelConfig, "decoder_dimensions", (-3,), "decoder_dimensions must all be at least 1, got (-3,)"),
+        (ModelConfig, "channels", (), "channels must be 1 to 6 numbers, got ()"),
+        (ModelConfig, "channels", (8,) * 7, "channels must be 1 to 6 numbers, got (8, 8,"),
+        (ModelConfig, "channels", (8, 0), "channels must all be at least 1, got (8, 0)"),
+        (ModelConfig, "flow_layers", -1, "flow_layers must be from 0 to 64, got -1"),
+        (ModelConfig, "flow_layers", 65, "flow_layers must be from 0 to 64, got 65"),
+        (ModelConfig, "flow_width", 0, "flow_width must be from 1 to 1048576, got 0"),
         (ObjectiveConfig, "kl_weight", -0.1, "kl_weight must be finite and at least 0, got -0.1"),
         (ObjectiveConfig, "kl_weight", 1e39, "kl_weight must be finite and at least 0, got 1e+39"),
         (ObjectiveConfig, "kl_weight", float("inf"), "kl_weight must be finite and at least 0, got inf"),

@@ -1,5 +1,6 @@
 """The network against a forward pass in NumPy, in float64, that reads the same parameter tree."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ import pytest
 from jaxtyping import PyTree
 
 from cvae_training import Cvae, FeedForward, build_model, preset
+from cvae_training.config import ObjectiveConfig
 
 IMAGE_SHAPE = (28, 28, 1)
 # float32 against float64: sums of up to 784 products through six layers, relative to the largest value of the result.
@@ -142,10 +144,11 @@ def test_the_articles_decoder_ends_in_a_relu(article: Cvae, params: PyTree, rng:
 
 
 def test_the_bernoulli_decoder_ends_in_logits(rng: np.random.Generator) -> None:
-    model = build_model(preset("fast"), IMAGE_SHAPE)
+    config = replace(preset("article"), objective=ObjectiveConfig("bernoulli"))
+    model = build_model(config, IMAGE_SHAPE)
     params = randomized(initialized(model), rng)
     _, c = batch(rng)
-    z = rng.normal(size=(len(c), 10)).astype(np.float32)
+    z = rng.normal(size=(len(c), 32)).astype(np.float32)
     logits = np.asarray(model.apply(params, z, c, method="decode"))
     assert logits.min() < 0
     assert_close(logits, decode(params["params"], z, c, last_is_rectified=False))

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cvae_training.config import ObjectiveConfig
-from cvae_training.objective import LIKELIHOODS, kl_to_standard_normal, losses
+from cvae_training.likelihood import LIKELIHOODS
+from cvae_training.objective import kl_to_standard_normal, losses
 
 SHAPE = (2, 3)  # one shape, so that JAX compiles once
 EXTREME_LOGITS = np.float32([[-1000, -100, -20, 0, 20, 100, 1000]])

@@ -19,6 +19,7 @@ from jaxtyping import TypeCheckError, install_import_hook
 with install_import_hook("cvae_training", "beartype.beartype"):
     from cvae_training import FeedForward, Split, create_run, load, load_data_set, preset, train
     from cvae_training.config import ModelConfig
+    from cvae_training.evaluate import EvaluationConfig, evaluate_likelihood
     from cvae_training.objective import kl_to_standard_normal
 
 model = ModelConfig(latent_dim=2, encoder_dimensions=(4,), decoder_dimensions=(4,))
@@ -30,8 +31,14 @@ bound.reconstruct(digits.held_out.images[:3], ["1", 2, np.int32(3)])
 bound.log_likelihood(digits.held_out.images[:3], 7, k=2)
 bound.sample("7", n=3)
 few = replace(digits, train=Split(digits.train.images[:32], digits.train.labels[:32]))
+conv = replace(model, network="conv", channels=(2, 3), flow_layers=2, flow_width=4)
 optimizer = replace(preset("fast").optimizer, warmup_steps=1)
-train(replace(preset("fast"), model=model, optimizer=optimizer, epochs=1, batch_size=16), few, lambda report: None)
+small = replace(preset("fast"), model=conv, optimizer=optimizer, epochs=1, batch_size=16)
+create_run(Path(sys.argv[1]) / "conv", small, data=few)
+for likelihood in ("gaussian", "logistic"):
+    objective = replace(small.objective, likelihood=likelihood)
+    train(replace(small, objective=objective), few, lambda report: None)
+evaluate_likelihood(load_run(Path(sys.argv[1]) / "conv"), digits.held_out, EvaluationConfig(importance_samples=2))
 print("right shapes pass")
 
 faults = {

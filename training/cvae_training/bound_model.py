@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from cvae_training.bounds import log_constant
 from cvae_training.errors import InputError
-from cvae_training.inference import IMAGE_BATCH, bounds_key, image_bounds, mean_image
+from cvae_training.inference import IMAGE_BATCH, bounds_key, image_bounds, mean_image, mean_image_of_latents
 from cvae_training.labels import Labels, to_labels
 from cvae_training.model import Cvae
 from cvae_training.run import Run, load_run
@@ -77,22 +77,24 @@ class BoundModel:
         return self._batched(_encode, x)
 
     def decode(self, z: np.ndarray, labels: Labels) -> Images:
-        """The mean images of latents [n, latent_dim], in [0, 1]: the exported function `decode`."""
-        z = self._latents(z)
-        return self.mix(z, np.eye(len(self.classes), dtype=np.float32)[to_labels(labels, self.classes, len(z))])
+        """The mean images of z ~ N(0, I), [n, latent_dim], in [0, 1]: the exported function `decode`."""
+        return self._draw(_decode, z, self._one_hot(z, labels))
 
     def mix(self, z: np.ndarray, class_weights: np.ndarray) -> Images:
         """As `decode`, of classes mixed by weights [n, classes], whose rows sum to 1."""
-        z, weights = self._latents(z), np.asarray(class_weights)
-        if weights.shape != (len(z), len(self.classes)):
-            raise InputError(f"class_weights must have shape {(len(z), len(self.classes))}, got {weights.shape}")
-        if weights.dtype.kind not in "fiu" or not np.allclose(weights.sum(axis=1), 1, atol=1e-4):
-            raise InputError("class_weights must be numbers whose rows sum to 1")
-        return self._batched(_decode, z, weights.astype(np.float32)).reshape(-1, *self.image_shape)
+        return self._draw(_decode, z, class_weights)
+
+    def decode_latents(self, latents: np.ndarray, labels: Labels) -> Images:
+        """The mean images of latents as `encode` gives them: those that a learned prior makes of z; else z itself."""
+        return self._draw(_decode_latents, latents, self._one_hot(latents, labels))
+
+    def mix_latents(self, latents: np.ndarray, class_weights: np.ndarray) -> Images:
+        """As `decode_latents`, of classes mixed by weights [n, classes], whose rows sum to 1."""
+        return self._draw(_decode_latents, latents, class_weights)
 
     def reconstruct(self, images: np.ndarray, labels: Labels) -> Images:
         """The mean images of the posterior's means; nothing is drawn."""
-        return self.decode(self.encode(images)[0], labels)
+        return self.decode_latents(self.encode(images)[0], labels)
 
     def sample(self, labels: Labels, n: int | None = None, seed: int = 0) -> Images:
         """Images of latents from N(0, I): `n` (1 by default) of one label, or one for each label of a sequence.
@@ -152,6 +154,18 @@ class BoundModel:
             raise InputError(f"images of floats must be in [0, 1], got {rows.min():g} to {rows.max():g}")
         return rows.astype(np.float32)
 
+    def _one_hot(self, z: np.ndarray, labels: Labels) -> np.ndarray:
+        count = len(self._latents(z))
+        return np.eye(len(self.classes), dtype=np.float32)[to_labels(labels, self.classes, count)]
+
+    def _draw(self, function: Callable[..., Any], z: np.ndarray, class_weights: np.ndarray) -> Images:
+        z, weights = self._latents(z), np.asarray(class_weights)
+        if weights.shape != (len(z), len(self.classes)):
+            raise InputError(f"class_weights must have shape {(len(z), len(self.classes))}, got {weights.shape}")
+        if weights.dtype.kind not in "fiu" or not np.allclose(weights.sum(axis=1), 1, atol=1e-4):
+            raise InputError("class_weights must be numbers whose rows sum to 1")
+        return self._batched(function, z, weights.astype(np.float32)).reshape(-1, *self.image_shape)
+
     def _latents(self, z: np.ndarray) -> Latents:
         array = np.asarray(z)
         if array.dtype.kind != "f":
@@ -208,4 +222,5 @@ def _weighted_rows(
 
 _encode = jax.jit(_encode_rows, static_argnums=(0, 1))
 _decode = jax.jit(mean_image, static_argnums=(0, 1))
+_decode_latents = jax.jit(mean_image_of_latents, static_argnums=(0, 1))
 _weighted = jax.jit(_weighted_rows, static_argnums=(0, 1))

@@ -1,9 +1,9 @@
 """Lower bounds on log p(x | c) by draws from the posterior, in nats per image.
 
     z_i  = mean + exp(logvar / 2) * eps_i,   eps_i ~ N(0, I),   i = 1 .. k
-    w_i  = p(x | z_i, c) p(z_i) / q(z_i | x)
+    w_i  = p(x | z_i, c) p(z_i | c) / q(z_i | x)
 
-    elbo                = E[log p(x | z, c)] - KL(q || N(0, I))      the KL in closed form, the rest by the draws
+    elbo                = E[log p(x | z, c)] - KL(q || p)            by the draws; for N(0, I) the KL is in closed form
     importance_weighted = log (1/k) sum_i w_i                        Burda, Grosse & Salakhutdinov 2016, equation 8
 
 In expectation elbo = importance_weighted at k = 1, the latter grows with k, and both are at most log p(x | c).
@@ -18,14 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from cvae_training.objective import kl_to_standard_normal
+from cvae_training.likelihood import LIKELIHOODS
+from cvae_training.objective import entropy, kl_to_standard_normal
 
 __all__ = ["ACTIVE_VARIANCE", "Bounds", "Score", "latent_variances", "log_constant", "posterior_bounds"]
 
 ACTIVE_VARIANCE = 0.01
 """A latent is active where its posterior's mean varies more than this over the data: Burda et al. 2016, section 4.2."""
-
-_LOG_CONSTANT_OF_A_PIXEL = {"l2": -0.5 * math.log(2 * math.pi), "bernoulli": 0.0}
 
 
 class Score(NamedTuple):
@@ -50,6 +49,7 @@ class Bounds(NamedTuple):
 class _Sums(NamedTuple):
     top: Float[Array, " batch"]
     total: Float[Array, " batch"]
+    log_prior: Float[Array, " batch"]
     means: Score
 
 
@@ -59,8 +59,11 @@ def posterior_bounds(
     score: Callable[[Float[Array, "batch latent"]], Score],
     key: PRNGKeyArray,
     draws: int | Int[Array, ""],
+    log_prior: Callable[[Float[Array, "batch latent"]], Float[Array, " batch"]] | None = None,
 ) -> Bounds:
     """Both bounds by the same `draws` >= 1 latents of each image; draw i is by fold_in(key, i).
+
+    `log_prior` is a learned prior's log p(z | c), with its constant; None for N(0, I).
 
     One draw at a time, so that memory does not grow with `draws`: the sum of weights is carried relative to the largest
     of them, which loses no more than logsumexp over all at once.
@@ -70,17 +73,20 @@ def posterior_bounds(
         noise = jax.random.normal(jax.random.fold_in(key, draw), mean.shape)
         z = mean + jnp.exp(logvar / 2) * noise
         scores = score(z)
-        log_weight = scores.log_likelihood + 0.5 * jnp.sum(noise**2 + logvar - z**2, axis=-1)
+        prior = standard_normal(z) if log_prior is None else log_prior(z)
+        # log q(z) differs from the entropy's negative by what the noise's square differs from its mean.
+        log_weight = scores.log_likelihood + prior + entropy(logvar) + 0.5 * jnp.sum(noise**2 - 1, axis=-1)
         top = jnp.maximum(sums.top, log_weight)
-        return _Sums(
-            top,
-            sums.total * jnp.exp(sums.top - top) + jnp.exp(log_weight - top),
-            jax.tree.map(lambda so_far, new: so_far + (new - so_far) / (draw + 1), sums.means, scores),
+        new = (prior, scores)
+        log_prior_mean, means = jax.tree.map(
+            lambda so_far, new: so_far + (new - so_far) / (draw + 1), (sums.log_prior, sums.means), new
         )
+        total = sums.total * jnp.exp(sums.top - top) + jnp.exp(log_weight - top)
+        return _Sums(top, total, log_prior_mean, means)
 
     zeros = jnp.zeros(mean.shape[0])
-    sums = jax.lax.fori_loop(0, draws, add, _Sums(zeros - jnp.inf, zeros, Score(zeros, zeros)))
-    kl = kl_to_standard_normal(mean, logvar)
+    sums = jax.lax.fori_loop(0, draws, add, _Sums(zeros - jnp.inf, zeros, zeros, Score(zeros, zeros)))
+    kl = kl_to_standard_normal(mean, logvar) if log_prior is None else -entropy(logvar) - sums.log_prior
     return Bounds(
         elbo=sums.means.log_likelihood - kl,
         importance_weighted=sums.top + jnp.log(sums.total / draws),
@@ -90,9 +96,14 @@ def posterior_bounds(
     )
 
 
+def standard_normal(z: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
+    """log N(z; 0, I)."""
+    return -0.5 * jnp.sum(z**2 + math.log(2 * math.pi), axis=-1)
+
+
 def log_constant(likelihood: str, pixels: int) -> float:
-    """What objective.py leaves out of a log-likelihood: that of N(decoded, I) for l2, nothing for bernoulli."""
-    return pixels * _LOG_CONSTANT_OF_A_PIXEL[likelihood]
+    """What a reconstruction leaves out of the log-likelihood: log sqrt(2 pi) per pixel for l2 and gaussian."""
+    return pixels * LIKELIHOODS[likelihood].constant
 
 
 def latent_variances(means: Float[np.ndarray, "n latent"]) -> Float[np.ndarray, " latent"]:

@@ -18,11 +18,12 @@ from jaxtyping import Array, Float, Int, Int32, PRNGKeyArray, PyTree, UInt8
 
 from cvae_training.bounds import ACTIVE_VARIANCE, Bounds, latent_variances, log_constant
 from cvae_training.classifier import Classifier
+from cvae_training.convolution import convolve_in_loops
 from cvae_training.data import DataSet, Split
 from cvae_training.errors import InputError, RunError
 from cvae_training.fidelity import SAMPLE_BATCH, SampleFigures, Sampling, compare_samples
 from cvae_training.inference import IMAGE_BATCH, bounds_key, image_bounds, mean_image
-from cvae_training.model import Cvae
+from cvae_training.model import Cvae, build_model
 from cvae_training.run import Run
 
 __all__ = [
@@ -128,7 +129,7 @@ def evaluate_likelihood(
     """The figures over all images, of each class (None for one without images), and each latent's variance."""
     parts = [
         _bounds_of_batch(
-            run.model,
+            build_model(run.config, run.image_shape, convolve=convolve_in_loops()),
             run.config.objective.likelihood,
             len(run.classes),
             run.params,

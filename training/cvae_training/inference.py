@@ -1,7 +1,8 @@
 """A network as pure functions of arrays, in nats and pixels, for whoever evaluates, draws or asks.
 
-    mean_image     E[x | z, c], in [0, 1]
-    image_bounds   bounds on log p(x | c), which lack log_constant
+    mean_image              E[x | z, c], in [0, 1], of z ~ N(0, I)
+    mean_image_of_latents   the same of what the prior makes of z, where one is learned
+    image_bounds            bounds on log p(x | c), which lack log_constant
 
 Nothing here is compiled: the callers jit, with `model` and `likelihood` static.
 """
@@ -13,10 +14,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from cvae_training.bounds import Bounds, Score, posterior_bounds
+from cvae_training.likelihood import LIKELIHOODS, l2_reconstruction
 from cvae_training.model import Cvae
-from cvae_training.objective import LIKELIHOODS, l2_reconstruction
 
-__all__ = ["IMAGE_BATCH", "bounds_key", "image_bounds", "mean_image"]
+__all__ = ["IMAGE_BATCH", "bounds_key", "image_bounds", "mean_image", "mean_image_of_latents"]
 
 IMAGE_BATCH = 500
 """Images whose bounds are computed at a time; the noise of image i follows from i and this."""
@@ -27,9 +28,21 @@ _BOUNDS = 0
 def mean_image(
     model: Cvae, likelihood: str, params: PyTree, z: Float[Array, "batch latent"], c: Float[Array, "batch classes"]
 ) -> Float[Array, "batch pixels"]:
-    """The likelihood's mean at latents z and class weights c, in [0, 1]: what is exported and shown."""
-    decoded: Any = model.apply(params, z, c, method="decode")
-    return LIKELIHOODS[likelihood].mean(decoded)
+    """The likelihood's mean of z ~ N(0, I), through the prior, and class weights c: what is exported and sampled."""
+    latents: Any = model.apply(params, z, c, method="from_prior")
+    return mean_image_of_latents(model, likelihood, params, latents, c)
+
+
+def mean_image_of_latents(
+    model: Cvae,
+    likelihood: str,
+    params: PyTree,
+    latents: Float[Array, "batch latent"],
+    c: Float[Array, "batch classes"],
+) -> Float[Array, "batch pixels"]:
+    """The likelihood's mean at latents, as the posterior has them, and class weights c, in [0, 1]."""
+    decoded: Any = model.apply(params, latents, c, method="decode")
+    return LIKELIHOODS[likelihood].mean(decoded, _log_scale(model, params))
 
 
 def image_bounds(
@@ -44,13 +57,21 @@ def image_bounds(
     """The posterior's means, and the bounds by `draws` >= 1 latents of each image."""
     encoded: Any = model.apply(params, x, method="encode")
     mean, logvar = encoded
+    explained, log_scale = LIKELIHOODS[likelihood], _log_scale(model, params)
 
-    def score(z: Float[Array, "batch latent"]) -> Score:
-        decoded: Any = model.apply(params, z, c, method="decode")
-        explained = LIKELIHOODS[likelihood]
-        return Score(-explained.reconstruction(decoded, x), l2_reconstruction(explained.mean(decoded), x))
+    def score(latents: Float[Array, "batch latent"]) -> Score:
+        decoded: Any = model.apply(params, latents, c, method="decode")
+        mse = l2_reconstruction(explained.mean(decoded, log_scale), x)
+        return Score(-explained.reconstruction(decoded, x, log_scale), mse)
 
-    return mean, posterior_bounds(mean, logvar, score, key, draws)
+    def log_prior(latents: Float[Array, "batch latent"]) -> Any:
+        return model.apply(params, latents, c, method="log_prior")
+
+    return mean, posterior_bounds(mean, logvar, score, key, draws, log_prior if model.flow_layers else None)
+
+
+def _log_scale(model: Cvae, params: PyTree) -> Any:
+    return model.apply(params, method="noise_scale")
 
 
 def bounds_key(seed: int, start: int) -> PRNGKeyArray:

@@ -1,38 +1,28 @@
 """The loss as pure functions, in nats per image, summed over pixels and latents.
 
-    loss = reconstruction + kl_weight * KL(q(z | x) || N(0, I))
+    loss = reconstruction + kl_weight * KL(q(latents | x) || p(latents | c))
 
-`reconstruction` is a negative log-likelihood: of N(decoded, I) without its constant for l2, of Bernoulli for bernoulli.
+`reconstruction` is a negative log-likelihood, of those that `likelihood` has. The prior is N(0, I), to which the KL is
+in closed form, or learned: then the KL is estimated by the one draw of latents that is also decoded.
 """
 
-from collections.abc import Callable, Mapping
+import math
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float
 
 from cvae_training.config import ObjectiveConfig
+from cvae_training.likelihood import LIKELIHOODS, l2_reconstruction
 
 __all__ = [
-    "LIKELIHOODS",
-    "Likelihood",
     "Losses",
+    "entropy",
     "kl_beyond_free_bits",
     "kl_of_each_latent",
     "kl_to_standard_normal",
     "losses",
 ]
-
-
-class Likelihood(NamedTuple):
-    """How decoded values explain pixels."""
-
-    reconstruction: Callable[[Float[Array, "batch pixels"], Float[Array, "batch pixels"]], Float[Array, " batch"]]
-    """(decoded, x) -> nats per image."""
-    mean: Callable[[Float[Array, "*axes"]], Float[Array, "*axes"]]
-    """decoded -> the mean image, in [0, 1]."""
 
 
 class Losses(NamedTuple):
@@ -41,29 +31,6 @@ class Losses(NamedTuple):
     loss: Float[Array, ""]
     mse: Float[Array, ""]
     kl: Float[Array, ""]
-
-
-def l2_reconstruction(decoded: Float[Array, "batch pixels"], x: Float[Array, "batch pixels"]) -> Float[Array, " batch"]:
-    """Half the squared error, the article's; equal to -log N(x; decoded, I) but for a constant."""
-    return optax.l2_loss(decoded, x).sum(axis=-1)
-
-
-def bernoulli_reconstruction(
-    logits: Float[Array, "batch pixels"], x: Float[Array, "batch pixels"]
-) -> Float[Array, " batch"]:
-    """-log Bernoulli(x; sigmoid(logits)), finite at every finite logit; x in [0, 1]."""
-    return optax.sigmoid_binary_cross_entropy(logits, x).sum(axis=-1)
-
-
-def clip_to_unit(decoded: Float[Array, "*axes"]) -> Float[Array, "*axes"]:
-    """A rectified value as a pixel: the article's decoder may pass 1."""
-    return jnp.clip(decoded, 0.0, 1.0)
-
-
-LIKELIHOODS: Mapping[str, Likelihood] = {
-    "l2": Likelihood(l2_reconstruction, clip_to_unit),
-    "bernoulli": Likelihood(bernoulli_reconstruction, jax.nn.sigmoid),
-}
 
 
 def kl_of_each_latent(
@@ -87,6 +54,11 @@ def kl_beyond_free_bits(
     return jnp.maximum(kl_of_each_latent(mean, logvar).mean(axis=0), free_bits).sum()
 
 
+def entropy(logvar: Float[Array, "batch latent"]) -> Float[Array, " batch"]:
+    """The entropy of N(mean, exp(logvar)), in nats; with a density p, KL = -entropy - E[log p]."""
+    return 0.5 * (1 + math.log(2 * math.pi) + logvar).sum(axis=-1)
+
+
 def losses(
     config: ObjectiveConfig,
     x: Float[Array, "batch pixels"],
@@ -94,11 +66,24 @@ def losses(
     mean: Float[Array, "batch latent"],
     logvar: Float[Array, "batch latent"],
     kl_share: Float[Array, ""] | float = 1.0,
+    log_prior: Float[Array, " batch"] | None = None,
+    log_scale: Float[Array, ""] | float = 0.0,
 ) -> Losses:
-    """The loss of a batch, and its parts; `kl_share` of kl_weight is used, which warm-up lets grow to 1."""
+    """The loss of a batch, and its parts; `kl_share` of kl_weight is used, which warm-up lets grow to 1.
+
+    `log_prior` is a learned prior's log-density of the latents that were decoded, None for N(0, I). Free bits are of
+    each latent with N(0, I), and of all latents together with a learned prior, where the KL has no parts.
+    """
     likelihood = LIKELIHOODS[config.likelihood]
-    reconstruction = likelihood.reconstruction(decoded, x).mean()
-    mse = reconstruction if config.likelihood == "l2" else l2_reconstruction(likelihood.mean(decoded), x).mean()
-    kl = kl_to_standard_normal(mean, logvar).mean()
-    counted = kl_beyond_free_bits(mean, logvar, config.free_bits) if config.free_bits > 0 else kl
+    reconstruction = likelihood.reconstruction(decoded, x, log_scale).mean()
+    if config.likelihood == "l2":
+        mse = reconstruction
+    else:
+        mse = l2_reconstruction(likelihood.mean(decoded, log_scale), x).mean()
+    if log_prior is not None:
+        kl = (-entropy(logvar) - log_prior).mean()
+        counted = jnp.maximum(kl, config.free_bits * mean.shape[-1]) if config.free_bits > 0 else kl
+    else:
+        kl = kl_to_standard_normal(mean, logvar).mean()
+        counted = kl_beyond_free_bits(mean, logvar, config.free_bits) if config.free_bits > 0 else kl
     return Losses(loss=reconstruction + kl_share * config.kl_weight * counted, mse=mse, kl=kl)

@@ -1,7 +1,7 @@
 """What a report shows of a model: reconstructions, samples, and the ways between latents.
 
-    within a class     decode((1 - t) z_a + t z_b, c)                          t from 0 to 1
-    between classes    mix((1 - t) z_a + t z_b, (1 - t) c_a + t c_b)
+    within a class     decode_latents((1 - t) z_a + t z_b, c)                          t from 0 to 1
+    between classes    mix_latents((1 - t) z_a + t z_b, (1 - t) c_a + t c_b)
 
 z_a and z_b are the posterior's means of two held-out images.
 """
@@ -84,7 +84,7 @@ def evenly(count: int, most: int) -> list[int]:
 def _way(model: BoundModel, held_out: Split, ends: Int[np.ndarray, " two"]) -> Strip:
     z, _ = model.encode(held_out.images[ends])
     c = np.eye(len(model.classes), dtype=np.float32)[held_out.labels[ends]]
-    return strip(model.mix(_between(z), _between(c)))
+    return strip(model.mix_latents(_between(z), _between(c)))
 
 
 def _between(ends: Float[np.ndarray, "two axis"]) -> Float[np.ndarray, "steps axis"]:

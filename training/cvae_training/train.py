@@ -22,12 +22,14 @@ from jaxtyping import Array, Float, Int32, PRNGKeyArray, PyTree, UInt8
 from cvae_training import processes
 from cvae_training.chunks import Batches, batch_at, chunks
 from cvae_training.config import Config
+from cvae_training.convolution import convolve_in_loops
 from cvae_training.data import DataSet, Split
 from cvae_training.errors import InputError, TrainingError
 from cvae_training.model import Cvae, build_model
 from cvae_training.objective import Losses, losses
 from cvae_training.optimizer import build_optimizer, trainable_leaves
 from cvae_training.placement import Placement, place
+from cvae_training.recognition import recognition_and_confusion
 
 __all__ = [
     "EpochReport",
@@ -202,11 +204,18 @@ def _forward(
     labels: Int32[Array, " batch"],
     key: PRNGKeyArray,
     kl_share: Float[Array, ""] | float = 1.0,
-) -> Losses:
+) -> tuple[Float[Array, ""], Losses]:
+    """What is minimized, and the losses that are reported, which are of images alone."""
     x = images.reshape(images.shape[0], -1).astype(jnp.float32) / 255
-    outputs: Any = model.apply(params, x, jax.nn.one_hot(labels, num_classes), key)
-    decoded, mean, logvar = outputs
-    return losses(config.objective, x, decoded, mean, logvar, kl_share)
+    c = jax.nn.one_hot(labels, num_classes)
+    outputs: Any = model.apply(params, x, c, key, method="outputs")
+    decoded, mean, logvar, latents, log_prior, log_scale = outputs
+    parts = losses(config.objective, x, decoded, mean, logvar, kl_share, log_prior, log_scale)
+    if not model.recognizes:
+        return parts.loss, parts
+    of_prior = jax.random.fold_in(key, 1)
+    recognition, confusion = recognition_and_confusion(model, params, latents, c, of_prior)
+    return parts.loss + recognition + config.objective.recognition_weight * confusion, parts
 
 
 @cache
@@ -231,15 +240,14 @@ def _run_steps(
 ) -> TrainState:
     """Run `count` steps of a chunk that begins at step `first`, or stop after one whose loss is not finite."""
     height, width, channels = batches.images.shape[-3:]
-    model = build_model(config, (height, width, channels), config.compute_dtype)
+    model = build_model(config, (height, width, channels), config.compute_dtype, convolve_in_loops())
     optimizer = build_optimizer(config.optimizer, total_steps)
     # A frozen parameter is left alone rather than added 0 to, which would turn -0 into 0.
     trained = trainable_leaves(config.optimizer.trainable, state.params)
     steps_per_epoch = total_steps // config.epochs
 
     def loss_and_parts(params: PyTree, *batch: Any) -> tuple[Float[Array, ""], Losses]:
-        parts = _forward(config, model, num_classes, params, *batch)
-        return parts.loss, parts
+        return _forward(config, model, num_classes, params, *batch)
 
     def goes_on(so_far: tuple[Int32[Array, ""], TrainState]) -> Array:
         return (so_far[0] < count) & jnp.isfinite(so_far[1].sums.loss)
@@ -288,7 +296,7 @@ def _evaluate_whole(
     labels: Int32[Array, " n"],
     key: PRNGKeyArray,
 ) -> Losses:
-    return _forward(config, build_model(config, image_shape), num_classes, params, images, labels, key)
+    return _forward(config, build_model(config, image_shape), num_classes, params, images, labels, key)[1]
 
 
 _evaluate = jax.jit(_evaluate_whole, static_argnums=(0, 1, 2))
