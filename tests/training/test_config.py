@@ -116,6 +116,11 @@ def test_there_are_three_presets() -> None:
     assert sorted(PRESETS) == ["article", "best", "fast"]
 
 
+def test_the_decoders_of_fast_and_article_cost_the_same() -> None:
+    assert preset("fast").model.decoder_dimensions == preset("article").model.decoder_dimensions
+    assert preset("fast").model.encoder_dimensions[-1] == preset("article").model.encoder_dimensions[-1]
+
+
 def test_an_unknown_preset_lists_those_there_are() -> None:
     with pytest.raises(InputError, match=r"^unknown preset 'slow': there are article, best, fast$"):
         preset("slow")

@@ -62,7 +62,7 @@ def conv_model(image_shape: tuple[int, int, int], channels: tuple[int, ...], **o
     network = ModelConfig(
         network="conv", channels=channels, latent_dim=5, encoder_dimensions=(7,), decoder_dimensions=(6,), flow_layers=2
     )
-    return build_model(replace(preset("fast"), model=network), image_shape, **options)
+    return build_model(replace(preset("best"), model=network), image_shape, **options)
 
 
 def test_every_pixel_reaches_the_encoder_and_is_reached_by_the_decoder(rng: np.random.Generator) -> None:

@@ -32,13 +32,13 @@ bound.log_likelihood(digits.held_out.images[:3], 7, k=2)
 bound.sample("7", n=3)
 few = replace(digits, train=Split(digits.train.images[:32], digits.train.labels[:32]))
 conv = replace(model, network="conv", channels=(2, 3), flow_layers=2, flow_width=4)
-optimizer = replace(preset("fast").optimizer, warmup_steps=1)
-small = replace(preset("fast"), model=conv, optimizer=optimizer, epochs=1, batch_size=16)
+optimizer = replace(preset("best").optimizer, warmup_steps=1)
+small = replace(preset("best"), model=conv, optimizer=optimizer, epochs=1, batch_size=16)
 create_run(Path(sys.argv[1]) / "conv", small, data=few)
 for likelihood in ("gaussian", "logistic"):
     objective = replace(small.objective, likelihood=likelihood)
     train(replace(small, objective=objective), few, lambda report: None)
-evaluate_likelihood(load_run(Path(sys.argv[1]) / "conv"), digits.held_out, EvaluationConfig(importance_samples=2))
+evaluate_likelihood(load(Path(sys.argv[1]) / "conv").run, digits.held_out, EvaluationConfig(importance_samples=2))
 print("right shapes pass")
 
 faults = {
