@@ -63,7 +63,7 @@ def test_a_picture_is_drawn_and_the_same_seed_draws_it_again(folders: tuple[Path
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("cvae-train", "--preset", "best", "--out", "run"),
+        ("cvae-train", "--preset", "better", "--out", "run"),
         ("cvae-train", "--data-set", "imagenet", "--out", "run"),
         ("cvae-export", "nowhere", "--out", "artifact"),
         ("cvae", "sample", "eleven"),

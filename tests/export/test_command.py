@@ -17,7 +17,8 @@ from cvae_sdk.manifest import Parity
 from cvae_training import checkpoint, create_run
 from cvae_training.config import Config, ModelConfig
 
-CONFIG = Config(model=ModelConfig(4, (8,), (8,)), epochs=1, batch_size=4000)
+NETWORK = ModelConfig(latent_dim=4, encoder_dimensions=(8,), decoder_dimensions=(8,))
+CONFIG = Config(model=NETWORK, epochs=1, batch_size=4000)
 
 
 @pytest.fixture(scope="session")

@@ -55,14 +55,14 @@ def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str], monkeyp
     assert exit_code(["--help"]) == 0
     output = " ".join(capsys.readouterr().out.split())
     texts = texts_under_fields()
-    assert len(texts) == 25
+    assert len(texts) == 31
     for name, text in texts.items():
         flag = "--" + name.replace("_", "-")
         assert re.search(rf"{flag} \S+ {re.escape(text)} \[", output), name
     assert "--preset NAME settings to start from" in output
-    assert "[article: 0.0001, fast: 0.002]" in output
-    assert "[article: 256,128,64, fast: 512,256,64]" in output
-    assert "mnist, mnist-10k, npz:FILE, folder:DIR. Presets: article, fast." in output
+    assert "[article: 0.0001, best: 0.002, fast: 0.002]" in output
+    assert "[article: 256,128,64, best: 256, fast: 512,256,64]" in output
+    assert "mnist, mnist-10k, npz:FILE, folder:DIR. Presets: article, best, fast." in output
 
 
 def test_flags_override_the_preset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,7 +130,7 @@ def test_an_empty_list_of_widths_means_no_hidden_layer() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--preset", "slow"], "unknown preset 'slow': there are article, fast"),
+        (["--preset", "slow"], "unknown preset 'slow': there are article, best, fast"),
         (["--data-set", "cifar"], "unknown data set 'cifar': there are emnist-balanced, emnist-letters, "),
         (["--depth", "3"], "unrecognized arguments: --depth 3"),
         (["extra"], "unrecognized arguments: extra"),

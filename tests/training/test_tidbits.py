@@ -173,7 +173,11 @@ def test_a_run_resumed_before_its_first_checkpoint_starts_from_the_same_paramete
 def test_a_run_of_another_network_to_start_from_is_refused(tiny: Config, tmp_path: Path) -> None:
     first = replace(tiny, epochs=1, batch_size=4000)
     create_run(tmp_path / "first", first)
-    other = replace(first, model=ModelConfig(4, (12, 8), (10,)), start_from=str(tmp_path / "first"))
+    other = replace(
+        first,
+        model=ModelConfig(latent_dim=4, encoder_dimensions=(12, 8), decoder_dimensions=(10,)),
+        start_from=str(tmp_path / "first"),
+    )
     with pytest.raises(InputError, match=r"start_from: .*first is a run of another network"):
         create_run(tmp_path / "second", other)
     assert not (tmp_path / "second").exists()
