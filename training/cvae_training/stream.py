@@ -52,9 +52,9 @@ def streamed_chunks(
         rows = rows_of(first // steps)[:, columns].take(range(position, position + per_chunk), axis=0, mode="clip")
         return _HostChunk(first, first + min(per_chunk, steps - position), split.images[rows], split.labels[rows])
 
+    put = partial(_put, placement=placement, batch_size=batch_size)
     waiting: Chunk | None = None
     for host in grain.MapDataset.range(len(starts)).map(read).to_iter_dataset(_READ):
-        put = partial(_put, placement=placement, batch_size=batch_size)
         batches = Batches(put(host.images), put(host.labels), None)
         if waiting is not None:
             yield waiting

@@ -11,7 +11,7 @@ rounding of sums.
 import math
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -246,8 +246,7 @@ def _run_steps(
     trained = trainable_leaves(config.optimizer.trainable, state.params)
     steps_per_epoch = total_steps // config.epochs
 
-    def loss_and_parts(params: PyTree, *batch: Any) -> tuple[Float[Array, ""], Losses]:
-        return _forward(config, model, num_classes, params, *batch)
+    loss_and_parts = partial(_forward, config, model, num_classes)
 
     def goes_on(so_far: tuple[Int32[Array, ""], TrainState]) -> Array:
         return (so_far[0] < count) & jnp.isfinite(so_far[1].sums.loss)

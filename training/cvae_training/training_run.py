@@ -3,7 +3,8 @@
 Of several processes each trains on its devices, and reads for itself; the first writes the folder.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from cvae_training.placement import Placement, place
 from cvae_training.processes import any_process, on_first
 from cvae_training.run import RunFolder, load_run
 from cvae_training.tensorboard_events import EventLog
-from cvae_training.train import EpochReport, TrainState, count_steps, initial_state, train_in_stretches
+from cvae_training.train import EpochReport, TrainState, count_steps, initial_state, state_shapes, train_in_stretches
 
 __all__ = ["StepReport", "create_run", "resume_run"]
 
@@ -97,32 +98,26 @@ def resume_run(
 def _first_state(config: Config, data: DataSet) -> TrainState:
     """The state before the first step, with the parameters of another run where the settings name one."""
     total_steps = config.epochs * count_steps(config, len(data.train))
-    state = initial_state(config, data.image_shape, len(data.classes), total_steps)
+    network = (config, data.image_shape, len(data.classes), total_steps)
     if not config.start_from:
-        return state
+        return initial_state(*network)
+    expected = state_shapes(*network).params
     params = load_run(Path(config.start_from)).params
-    if jax.tree.map(jax.numpy.shape, params) != jax.tree.map(jax.numpy.shape, state.params):
+    if jax.tree.map(jax.numpy.shape, params) != jax.tree.map(lambda leaf: leaf.shape, expected):
         raise InputError(f"start_from: {config.start_from} is a run of another network")
-    return initial_state(config, data.image_shape, len(data.classes), total_steps, params)
+    return initial_state(*network, params)
 
 
-def _train_on(
-    run: RunFolder,
-    data: DataSet,
-    placement: Placement,
-    state: TrainState,
-    metrics: list[dict[str, Any]],
-    on_epoch: Callable[[EpochReport], None],
-    should_stop: Callable[[], bool],
-    on_step: Callable[[StepReport], None],
-) -> None:
+@contextmanager
+def _failure_in_one_line() -> Iterator[None]:
     try:
-        _write_stretches(run, data, placement, state, metrics, on_epoch, should_stop, on_step)
+        yield
     except jax.errors.JaxRuntimeError as error:  # out of memory, most of all
         raise RunError(f"training failed: {str(error).splitlines()[0]}") from error
 
 
-def _write_stretches(
+@_failure_in_one_line()
+def _train_on(
     run: RunFolder,
     data: DataSet,
     placement: Placement,
