@@ -5,7 +5,7 @@
 BIN := .venv/bin
 
 .venv/.ready: requirements.lock tools/bootstrap.lock tools/setup.sh training/pyproject.toml export/pyproject.toml \
-		sdk/pyproject.toml sdk/build_hook.py artifacts/mnist/manifest.json
+		sdk/pyproject.toml sdk/build_hook.py artifacts/mnist/manifest.json artifacts/fashion-mnist/manifest.json
 	@tools/setup.sh
 
 demo: .venv/.ready

@@ -1,4 +1,4 @@
-"""Put the default artifact's ONNX part into the package when it is built or installed editable.
+"""Put the ONNX parts of the artifacts that the SDK ships into the package when it is built or installed editable.
 
 The wheel's copy is an artifact of its own, with a manifest of just what it ships. A source distribution already
 holds that copy and has no artifacts/ beside it.
@@ -15,28 +15,34 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 _GOLDENS = "golden.npz"
 
 
-class ShipArtifact(BuildHookInterface):
-    """Derive cvae_sdk/artifacts/mnist from artifacts/mnist."""
+class ShipArtifacts(BuildHookInterface):
+    """Derive cvae_sdk/artifacts/ from artifacts/."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Write the copy anew; hatchling calls this before it collects the files."""
+        """Write the copies anew; hatchling calls this before it collects the files."""
         root = Path(self.root)
-        source, target = root.parent / "artifacts" / "mnist", root / "cvae_sdk" / "artifacts" / "mnist"
-        if not source.is_dir():
-            if not target.is_dir():
-                raise FileNotFoundError(f"neither {source} nor {target} is there: the SDK has no artifact to ship")
-            return
         # The package's own __init__ needs numpy and onnxruntime, which a build environment does not have.
         package = types.ModuleType("cvae_sdk")
         package.__path__ = [str(root / "cvae_sdk")]
         sys.modules["cvae_sdk"] = package
-        from cvae_sdk.artifact import Artifact
-        from cvae_sdk.manifest import MANIFEST_NAME
+        from cvae_sdk.artifact import SHIPPED
 
-        artifact = Artifact.open(source)
-        shipped = artifact.manifest.subset(("onnx",), (_GOLDENS,))
-        shutil.rmtree(target, ignore_errors=True)
-        for path in shipped.files:
-            (target / path).parent.mkdir(parents=True, exist_ok=True)
-            (target / path).write_bytes(artifact.read(path))
-        (target / MANIFEST_NAME).write_bytes(shipped.to_bytes())
+        for name in SHIPPED:
+            source, target = root.parent / "artifacts" / name, root / "cvae_sdk" / "artifacts" / name
+            if source.is_dir():
+                _ship(source, target)
+            elif not target.is_dir():
+                raise FileNotFoundError(f"neither {source} nor {target} is there: the SDK has no artifact to ship")
+
+
+def _ship(source: Path, target: Path) -> None:
+    from cvae_sdk.artifact import Artifact
+    from cvae_sdk.manifest import MANIFEST_NAME
+
+    artifact = Artifact.open(source)
+    shipped = artifact.manifest.subset(("onnx",), (_GOLDENS,))
+    shutil.rmtree(target, ignore_errors=True)
+    for path in shipped.files:
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        (target / path).write_bytes(artifact.read(path))
+    (target / MANIFEST_NAME).write_bytes(shipped.to_bytes())

@@ -15,10 +15,17 @@ from pathlib import Path
 from cvae_sdk.errors import ArtifactNotFoundError, IntegrityError
 from cvae_sdk.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
 
-__all__ = ["SHIPPED", "Artifact"]
+__all__ = ["SHIPPED", "Artifact", "locate"]
 
-SHIPPED = Path(__file__).parent / "artifacts" / "mnist"
-"""The artifact that comes with this package."""
+SHIPPED = ("mnist", "fashion-mnist")
+"""Names of the artifacts that come with this package, the default first."""
+
+
+def locate(artifact: str | os.PathLike[str] | None) -> Path:
+    """The folder of an artifact: of the default for None, of a shipped one for the string of its name, else the path."""
+    if artifact is None or (isinstance(artifact, str) and artifact in SHIPPED):
+        return Path(__file__).parent / "artifacts" / (artifact or SHIPPED[0])
+    return Path(artifact)
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,8 @@ class Artifact:
         """
         path = Path(folder)
         if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that is too long
-            raise ArtifactNotFoundError(f"no artifact at {path}: no such folder")
+            names = "" if path.name != str(path) else f", and the artifacts shipped by name are {', '.join(SHIPPED)}"
+            raise ArtifactNotFoundError(f"no artifact at {path}: no such folder{names}")
         if not path.is_dir():
             raise ArtifactNotFoundError(
                 f"no artifact at {path}: it is a file, give the folder that holds {MANIFEST_NAME}"

@@ -53,7 +53,10 @@ def build_parser() -> argparse.ArgumentParser:
     verify.set_defaults(run=_verify)
     for verb in (info, verify):
         verb.add_argument(
-            "artifact", nargs="?", type=Path, metavar="DIR", help="the artifact's folder [the one shipped]"
+            "artifact",
+            nargs="?",
+            metavar="DIR",
+            help="the artifact's folder, or a shipped one's name [mnist]",
         )
     return parser
 
@@ -75,7 +78,7 @@ def _add_drawing(verb: argparse.ArgumentParser, output: str) -> None:
     verb.add_argument(
         "--scale", type=int, default=1, metavar="N", help="pixels of the picture per pixel of an image [1]"
     )
-    verb.add_argument("--artifact", type=Path, metavar="DIR", help="the artifact's folder [the one shipped]")
+    verb.add_argument("--artifact", metavar="DIR", help="the artifact's folder, or a shipped one's name [mnist]")
     verb.add_argument(
         "-o", "--output", type=Path, default=Path(output), metavar="FILE", help=f"the PNG to write [{output}]"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import numpy.typing as npt
 
-from cvae_sdk.artifact import SHIPPED, Artifact
+from cvae_sdk.artifact import Artifact, locate
 from cvae_sdk.backends import Backend
 from cvae_sdk.backends.onnx import OnnxBackend
 from cvae_sdk.errors import ArtifactError, BackendError, GoldenError, InputError, one_line
@@ -39,7 +39,9 @@ class Verification:
 
 
 class Sampler:
-    """Samples images from an artifact: the one shipped with this package, or the one in a folder.
+    """Samples images from an artifact: one shipped with this package, by its name, or the one in a folder.
+
+    Shipped are "mnist", which is the default, and "fashion-mnist"; "./mnist" is a folder of that name.
 
     Opening checks the manifest, the listing and the model's bytes, and raises ArtifactError or BackendError. One
     Sampler may be used by many threads at once.
@@ -49,7 +51,7 @@ class Sampler:
     """
 
     def __init__(self, artifact: str | os.PathLike[str] | None = None) -> None:
-        self._artifact = Artifact.open(SHIPPED if artifact is None else artifact)
+        self._artifact = Artifact.open(locate(artifact))
         manifest = self._artifact.manifest
         if "onnx" not in manifest.formats or "decode" not in manifest.formats["onnx"].signatures:
             formats = ", ".join(sorted(manifest.formats)) or "none"

@@ -61,14 +61,16 @@ def test_the_wheel_needs_numpy_onnxruntime_and_pillow_no_more(wheel: Path) -> No
     assert [text.split(">")[0] for text in metadata.get_all("Requires-Dist", [])] == ["numpy", "onnxruntime", "pillow"]
 
 
-def test_the_wheel_holds_the_package_and_the_onnx_artifact_alone(wheel: Path) -> None:
+def test_the_wheel_holds_the_package_and_the_onnx_parts_of_both_artifacts_alone(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if ".dist-info/" not in name]
     assert {name for name in names if not name.endswith(".py")} == {
         "cvae_sdk/py.typed",
-        "cvae_sdk/artifacts/mnist/manifest.json",
-        "cvae_sdk/artifacts/mnist/golden.npz",
-        "cvae_sdk/artifacts/mnist/onnx/decoder.onnx",
+        *(
+            f"cvae_sdk/artifacts/{name}/{file}"
+            for name in ("mnist", "fashion-mnist")
+            for file in ("manifest.json", "golden.npz", "onnx/decoder.onnx")
+        ),
     }
     assert all(name.startswith("cvae_sdk/") for name in names)
     assert wheel.stat().st_size < 4 << 20

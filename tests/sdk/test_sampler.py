@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cvae_sdk.sampler
-from cvae_sdk import CvaeError, InputError, Sampler
+from cvae_sdk import ArtifactNotFoundError, CvaeError, InputError, Sampler
 from cvae_sdk.latents import standard_normal_latents
 
 SEED_MESSAGE = r"seed must be an integer from 0 to 2\^64 - 1"
@@ -38,6 +39,31 @@ def test_a_sampler_says_what_it_samples(sampler, mnist):
 def test_the_shipped_artifact_samples_as_the_committed_one(sampler, mnist):
     np.testing.assert_array_equal(Sampler(mnist).sample(7, n=3, seed=0), sampler.sample(7, n=3, seed=0))
     np.testing.assert_array_equal(Sampler(str(mnist)).sample(7, n=3, seed=0), sampler.sample(7, n=3, seed=0))
+
+
+def test_a_shipped_artifact_is_opened_by_its_name(sampler):
+    np.testing.assert_array_equal(Sampler("mnist").sample(7, n=3, seed=0), sampler.sample(7, n=3, seed=0))
+    clothes = Sampler("fashion-mnist")
+    assert clothes.manifest.name == "fashion-mnist"
+    assert clothes.classes[9] == "Ankle boot"
+    assert clothes.sample("Ankle boot", n=2, seed=0).shape == (2, 28, 28, 1)
+    assert clothes.verify().goldens == 20
+
+
+def test_a_shipped_name_is_that_artifact_wherever_one_is(sampler, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fashion-mnist").mkdir()
+    assert Sampler("fashion-mnist").manifest.name == "fashion-mnist"
+    for folder in ("./fashion-mnist", Path("fashion-mnist")):
+        with pytest.raises(ArtifactNotFoundError, match="the folder has no manifest"):
+            Sampler(folder)
+
+
+def test_a_name_that_is_not_shipped_lists_those_that_are():
+    with pytest.raises(
+        ArtifactNotFoundError, match=r"no artifact at mnits: no such folder, and .* mnist, fashion-mnist$"
+    ):
+        Sampler("mnits")
 
 
 @pytest.mark.parametrize(

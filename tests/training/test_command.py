@@ -15,9 +15,10 @@ import jax
 import pytest
 from PIL import Image
 
-from cvae_training import command, config, load_run, preset
+from cvae_training import PRESETS, command, config, load_run, preset
 
 SMALL = [
+    *("--preset", "article"),
     *("--latent-dim", "2", "--encoder-dimensions", "6,4", "--decoder-dimensions", "5", "--likelihood", "l2"),
     *("--kl-weight", "0.25", "--learning-rate", "0.01", "--schedule", "constant", "--warmup-steps", "1"),
     *("--weight-decay", "0", "--epochs", "1", "--batch-size", "2000", "--seed", "3", "--data-set", "mnist-10k"),
@@ -55,14 +56,14 @@ def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str], monkeyp
     assert exit_code(["--help"]) == 0
     output = " ".join(capsys.readouterr().out.split())
     texts = texts_under_fields()
-    assert len(texts) == 31
+    assert len(texts) == 32
     for name, text in texts.items():
         flag = "--" + name.replace("_", "-")
         assert re.search(rf"{flag} \S+ {re.escape(text)} \[", output), name
     assert "--preset NAME settings to start from" in output
-    assert "[article: 0.0001, best: 0.002, fast: 0.002]" in output
-    assert "[article: 256,128,64, best: 256, fast: 512,256,64]" in output
-    assert "mnist, mnist-10k, npz:FILE, folder:DIR. Presets: article, best, fast." in output
+    assert "[article: 0.0001, best: 0.002, best-fashion: 0.002, fast: 0.002, fast-fashion: 0.002]" in output
+    assert "[article: 256,128,64, best: 256, best-fashion: 256, fast: 256, fast-fashion: 256]" in output
+    assert "mnist, mnist-10k, npz:FILE, folder:DIR. Presets: article, best, best-fashion, fast, fast-fashion." in output
 
 
 def test_flags_override_the_preset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,15 +112,15 @@ def test_memory_that_runs_out_exits_2_with_one_line(
     assert re.fullmatch(r"cvae-train: [^\n]*memory[^\n]*\n", capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("name", ["article", "best", "fast"])
+@pytest.mark.parametrize("name", sorted(PRESETS))
 def test_a_preset_without_flags_is_the_preset(name: str) -> None:
     options = command.build_parser().parse_args(["--out", "x", "--preset", name])
     assert command.config_from(options, preset(options.preset)) == preset(name)
 
 
-def test_the_default_preset_is_fast() -> None:
+def test_the_default_preset_is_best() -> None:
     assert command.build_parser().parse_args(["--out", "x"]).preset is None
-    assert "[fast]" in command.build_parser().format_help()
+    assert "[best]" in command.build_parser().format_help()
 
 
 def test_an_empty_list_of_widths_means_no_hidden_layer() -> None:
@@ -130,7 +131,7 @@ def test_an_empty_list_of_widths_means_no_hidden_layer() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--preset", "slow"], "unknown preset 'slow': there are article, best, fast"),
+        (["--preset", "slow"], "unknown preset 'slow': there are article, best, best-fashion, fast, fast-fashion"),
         (["--data-set", "cifar"], "unknown data set 'cifar': there are emnist-balanced, emnist-letters, "),
         (["--depth", "3"], "unrecognized arguments: --depth 3"),
         (["extra"], "unrecognized arguments: extra"),
@@ -146,7 +147,7 @@ def test_an_empty_list_of_widths_means_no_hidden_layer() -> None:
         (["--encoder-dimensions", ""], "encoder_dimensions needs one width or more, got ()"),
         (["--seed", "4294967296"], "seed must be from 0 to 2^32 - 1, got 4294967296"),
         (["--batch-size", "8501"], "batch_size must be at most the 8500 training images, got 8501"),
-        (["--warmup-steps", "999999"], "warmup_steps must be at most the run's 10560 steps, got 999999"),
+        (["--warmup-steps", "999999"], "warmup_steps must be at most the run's 3300 steps, got 999999"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -106,23 +106,28 @@ def test_the_preset_article_has_the_articles_values() -> None:
         "seed": 0xFFFF,
         "start_from": "",
         "compute_dtype": "float32",
+        "rounded_to": "float32",
         "checkpoint_epochs": 10,
         "keep_checkpoints": 2,
         "patience": 0,
     }
 
 
-def test_there_are_three_presets() -> None:
-    assert sorted(PRESETS) == ["article", "best", "fast"]
-
-
-def test_the_decoders_of_fast_and_article_cost_the_same() -> None:
-    assert preset("fast").model.decoder_dimensions == preset("article").model.decoder_dimensions
-    assert preset("fast").model.encoder_dimensions[-1] == preset("article").model.encoder_dimensions[-1]
+def test_there_are_presets_for_digits_and_for_clothes() -> None:
+    assert sorted(PRESETS) == ["article", "best", "best-fashion", "fast", "fast-fashion"]
+    assert {name: config.data.data_set for name, config in PRESETS.items()} == {
+        "article": "mnist-10k",
+        "best": "mnist-10k",
+        "best-fashion": "fashion-mnist",
+        "fast": "mnist-10k",
+        "fast-fashion": "fashion-mnist",
+    }
 
 
 def test_an_unknown_preset_lists_those_there_are() -> None:
-    with pytest.raises(InputError, match=r"^unknown preset 'slow': there are article, best, fast$"):
+    with pytest.raises(
+        InputError, match=r"^unknown preset 'slow': there are article, best, best-fashion, fast, fast-f"
+    ):
         preset("slow")
 
 
@@ -140,7 +145,7 @@ def test_a_config_can_be_hashed_and_not_changed() -> None:
 
 def test_a_setting_has_one_name_and_so_one_flag() -> None:
     names = [path[-1] for path in LEAVES]
-    assert len(names) == len(set(names)) == 31
+    assert len(names) == len(set(names)) == 32
 
 
 @pytest.mark.parametrize(

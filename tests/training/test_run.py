@@ -15,6 +15,8 @@ import pytest
 
 from cvae_training import Config, DataSet, InputError, RunError, create_run, load_run, train
 from cvae_training.config import OptimizerConfig
+from cvae_training.run import RunFolder
+from cvae_training.train import TrainState
 
 MISSING = object()
 
@@ -76,6 +78,28 @@ def test_a_loaded_run_has_the_very_bits_that_were_trained(finished_run: Any, dig
     state = train(finished_run.config, digits, lambda _: None)
     assert jax.tree.structure(run.params) == jax.tree.structure(state.params)
     assert all(jax.tree.leaves(jax.tree.map(lambda a, b: np.array_equal(a, b), run.params, state.params)))
+
+
+def test_a_run_that_asks_for_it_has_its_parameters_rounded_to_float16(finished_run: Any, run: Path) -> None:
+    damage(run, "config.rounded_to", "float16")
+    halves = jax.tree.map(lambda leaf: np.float16(leaf).astype(np.float32), load_run(finished_run.folder).params)
+    jax.tree.map(np.testing.assert_array_equal, load_run(run).params, halves)
+    jax.tree.map(lambda leaf: leaf.dtype == np.float32 or pytest.fail(f"{leaf.dtype}"), load_run(run).params)
+
+
+def test_a_parameter_that_float16_does_not_hold_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    damage(run, "config.rounded_to", "float16")
+    restore = RunFolder.restore
+
+    def with_a_large_one(self: RunFolder, *, best: bool = False) -> TrainState:
+        state = restore(self, best=best)
+        return state._replace(params=jax.tree.map(lambda leaf: leaf + 1e5, state.params))
+
+    monkeypatch.setattr(RunFolder, "restore", with_a_large_one)
+    with pytest.raises(
+        RunError, match=r"^a parameter is beyond 65504, the largest of float16: train with --rounded-to"
+    ):
+        load_run(run)
 
 
 def test_a_loaded_run_knows_what_it_was_trained_on(finished_run: Any) -> None:

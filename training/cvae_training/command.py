@@ -25,7 +25,7 @@ from cvae_training.training_run import create_run, resume_run
 
 __all__ = ["build_parser", "config_from", "main"]
 
-_DEFAULT_PRESET = "fast"
+_DEFAULT_PRESET = "best"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,6 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 from jaxtyping import PyTree
 
 from cvae_training import checkpoint
@@ -222,4 +224,14 @@ def load_run(folder: Path) -> Run:
     run.metrics()
     state = run.restore(best=run.config.patience > 0)
     metrics = tuple(run.metrics(int(state.step)))
-    return Run(run.config, run.classes, run.image_shape, run.images, state.evaluated, metrics, run.versions)
+    params = state.evaluated if run.config.rounded_to == "float32" else _rounded_to_float16(state.evaluated)
+    return Run(run.config, run.classes, run.image_shape, run.images, params, metrics, run.versions)
+
+
+def _rounded_to_float16(params: PyTree) -> PyTree:
+    """The nearest numbers that float16 holds, as float32; RunError for one beyond its range."""
+    with np.errstate(over="ignore"):
+        near = jax.tree.map(lambda leaf: np.asarray(leaf).astype(np.float16).astype(np.float32), params)
+    if any(np.isinf(leaf).any() for leaf in jax.tree.leaves(near)):
+        raise RunError("a parameter is beyond 65504, the largest of float16: train with --rounded-to float32")
+    return near
