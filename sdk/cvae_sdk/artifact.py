@@ -22,7 +22,7 @@ SHIPPED = ("mnist", "fashion-mnist")
 
 
 def locate(artifact: str | os.PathLike[str] | None) -> Path:
-    """The folder of an artifact: of the default for None, of a shipped one for the string of its name, else the path."""
+    """The folder of an artifact: of the default for None, of a shipped one for its name as a string, else the path."""
     if artifact is None or (isinstance(artifact, str) and artifact in SHIPPED):
         return Path(__file__).parent / "artifacts" / (artifact or SHIPPED[0])
     return Path(artifact)
