@@ -8,9 +8,9 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import jax
@@ -25,11 +25,12 @@ from cvae_export.onnx import ONNX
 from cvae_export.parity import measure_parity
 from cvae_export.saved_model import SAVED_MODEL
 from cvae_export.saved_model_xla import SAVED_MODEL_XLA
+from cvae_export.served import served_functions
 from cvae_export.stablehlo import STABLEHLO
 from cvae_sdk import Manifest, Sampler
 from cvae_sdk.images import tile
 from cvae_sdk.latents import standard_normal_latents
-from cvae_sdk.manifest import MANIFEST_NAME, FileRecord, Format
+from cvae_sdk.manifest import MANIFEST_NAME, FileRecord, Format, Signature
 from cvae_sdk.sampler import GOLDEN_NAME
 from cvae_training import Config, Run
 
@@ -86,7 +87,9 @@ def _fill(
     for form in forms:
         written = form.write(decoder, folder / form.path)
         parity = measure_parity(form.name, list(form.load(folder / form.path)), decoder)
-        formats[form.name] = Format(form.path, parity=parity, **vars(written))
+        inside = form.path if (folder / form.path).is_dir() else str(PurePosixPath(form.path).parent)
+        files = {name: tuple(f"{inside}/{file}" for file in each) for name, each in (written.files or {}).items()}
+        formats[form.name] = Format(form.path, parity=parity, **{**vars(written), "files": files or None})
         on_form(form.name, formats[form.name])
     config = _public_config(run.config)
     data_set = config["data"]["data_set"]
@@ -100,7 +103,7 @@ def _fill(
         "classes": decoder.classes,
         "latent_dim": decoder.latent_dim,
         "image_shape": decoder.image_shape,
-        "signatures": {name: function.signature for name, function in decoder.functions.items()},
+        "signatures": _signatures(decoder, formats),
         "formats": formats,
         "training": {
             "data_set": data_set,
@@ -115,6 +118,13 @@ def _fill(
     manifest = Manifest(files=dict(_hashed(folder)), **values)
     (folder / MANIFEST_NAME).write_bytes(manifest.to_bytes())
     return manifest
+
+
+def _signatures(decoder: Decoder, formats: Mapping[str, Format]) -> dict[str, Signature]:
+    """The model's own, and those of the served ones that some form carries."""
+    carried = {name for form in formats.values() for name in form.signatures}
+    served = {name: each.signature for name, each in served_functions(decoder).items() if name in carried}
+    return {name: function.signature for name, function in decoder.functions.items()} | served
 
 
 def _public_config(config: Config) -> dict[str, Any]:
