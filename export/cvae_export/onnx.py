@@ -16,6 +16,7 @@ import tf2onnx
 from cvae_export.decoder import Decoder
 from cvae_export.errors import ExportError
 from cvae_export.form import Form, Loaded, Written
+from cvae_export.onnx_names import with_canonical_names
 from cvae_export.tf_graph import to_tf_function
 
 __all__ = ["ONNX", "OPSET", "check_portable"]
@@ -41,7 +42,7 @@ def check_portable(model: onnx.ModelProto) -> None:
 def _write(decoder: Decoder, path: Path) -> Written:
     function = to_tf_function(decoder.functions["decode"])
     model, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=OPSET)
-    model.graph.doc_string = ""  # tf2onnx's counts the functions that TensorFlow has made so far
+    model = with_canonical_names(model)
     check_portable(model)
     path.parent.mkdir(parents=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
