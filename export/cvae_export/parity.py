@@ -3,7 +3,7 @@
 max_abs_error = max over inputs of |form(z, ...) - jax(z, ...)|        pixels in [0, 1]
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import jax
 import numpy as np
@@ -14,15 +14,24 @@ from cvae_export.form import Loaded
 from cvae_sdk.latents import standard_normal_latents
 from cvae_sdk.manifest import Parity
 
-__all__ = ["BATCH_SIZES", "TOLERANCE", "measure_parity"]
+__all__ = ["BATCH_SIZES", "TOLERANCE", "Observer", "measure_parity"]
 
 BATCH_SIZES = (1, 2, 7, 64, 257)
 TOLERANCE = 1e-5
 """float32 sums in another order differ by about 3e-7 in a pixel; a grey level is 4e-3."""
 _SEED = 2026
 
+Observer = Callable[[str, Mapping[str, np.ndarray], np.ndarray, np.ndarray], None]
+"""Is told of each batch before it is judged: signature, inputs, JAX's images, the form's."""
 
-def measure_parity(name: str, loaded: list[Loaded], decoder: Decoder, tolerance: float = TOLERANCE) -> Parity:
+
+def measure_parity(
+    name: str,
+    loaded: list[Loaded],
+    decoder: Decoder,
+    tolerance: float = TOLERANCE,
+    observe: Observer = lambda signature, inputs, expected, got: None,
+) -> Parity:
     """Run all that was loaded of the form `name` on inputs of every class and batch size, and compare with JAX.
 
     Raises ParityError for an error above `tolerance`, or no number; ExportError for a result of another shape or dtype.
@@ -39,6 +48,7 @@ def measure_parity(name: str, loaded: list[Loaded], decoder: Decoder, tolerance:
                 raise ExportError(
                     f"{name}: {signature} gives {got.dtype} {got.shape}, JAX gives {expected.dtype} {expected.shape}"
                 )
+            observe(signature, inputs, expected, got)
             error = float(np.abs(got.astype(np.float64) - expected).max())
             if not error <= tolerance:
                 raise ParityError(
