@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from cvae_export.differences import DifferenceLog
 from cvae_export.errors import ExportError
 from cvae_export.form import Form
 from cvae_export.onnx import ONNX
-from cvae_export.parity import Observer, measure_parity
+from cvae_export.parity import Arrays, Observer, measure_parity
 from cvae_export.report import REPORT_NAME, SAMPLES_PER_CLASS, report_page
 from cvae_export.saved_model import SAVED_MODEL
 from cvae_export.saved_model_xla import SAVED_MODEL_XLA
@@ -103,7 +103,7 @@ def _fill(
         on_form(form.name, formats[form.name])
     config = _public_config(run.config)
     data_set = config["data"]["data_set"]
-    reference = jax.jit(decoder.functions["decode"].call)
+    reference = jax.jit(decoder.functions["decode"].positional)
     _write_goldens(folder / GOLDEN_NAME, decoder, reference)
     samples = _samples(decoder, reference)
     tile(samples, columns=SAMPLES_PER_CLASS, scale=2).save(folder / SAMPLES_NAME)
@@ -159,9 +159,10 @@ def _samples(decoder: Decoder, reference: Callable[..., jax.Array]) -> np.ndarra
 
 
 def _noting(name: str, log: DifferenceLog, on_step: Callable[[str, str], None]) -> Observer:
-    def observe(signature: str, inputs: Mapping[str, np.ndarray], expected: np.ndarray, got: np.ndarray) -> None:
-        log.add(expected, got, inputs.get("label"))
-        on_step(name, f"compared {signature} at batch size {len(got)}")
+    def observe(signature: str, inputs: Arrays, expected: Arrays, got: Arrays) -> None:
+        if "image" in expected:
+            log.add(expected["image"], got["image"], inputs.get("label"))
+        on_step(name, f"compared {signature} at batch size {len(next(iter(got.values())))}")
 
     return observe
 

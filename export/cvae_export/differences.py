@@ -51,6 +51,9 @@ class DifferenceLog:
         for of, *measured in zip(labels, *(column.tolist() for column in columns), strict=True):
             self._images.append(_Image(len(got), of, tuple(measured)))
 
+    def __len__(self) -> int:
+        return len(self._images)
+
     def overall(self) -> Differences:
         """The differences of all images."""
         return _summed(self._images)

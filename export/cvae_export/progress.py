@@ -53,13 +53,13 @@ class Progress:
         if self._bar is not None:
             self._bar.bar_format = _BAR
             self._bar.set_description_str(f"{name}: {what}", refresh=False)
-            self._bar.update(0)  # draws no more often than the bar's own interval
             self._bar.refresh()
 
     def __call__(self, name: str, form: Format) -> None:
         """Show a form that has passed."""
         now, parity = self._clock(), form.parity
-        line = f"{name:16} max_abs_error {parity.max_abs_error:.1e} over {parity.cases} inputs, {now - self._started:.1f} s"
+        compared = f"max_abs_error {parity.max_abs_error:.1e} over {parity.cases} inputs"
+        line = f"{name:16} {compared}, {now - self._started:.1f} s"
         self._started = now
         if self._bar is None:
             print(line, file=self._stream, flush=True)

@@ -34,8 +34,9 @@ def report_page(
 ) -> str:
     """The page of an artifact.
 
-    `samples` are uint8 [classes * SAMPLES_PER_CLASS, height, width, channels], those of each class in turn; `sizes` has the bytes of
-    each form, `differences` those of each form that gives images, `speeds` what was measured on this machine.
+    `samples` are uint8 [classes * SAMPLES_PER_CLASS, height, width, channels], those of each class in turn; `sizes`
+    has the bytes of each form, `differences` those of each form that gives images, `speeds` what was measured on this
+    machine.
     """
     page = Template((files("cvae_export") / "report_page.html").read_text(encoding="utf-8"))
     sections = (
@@ -52,8 +53,8 @@ def _heading(manifest: Manifest) -> str:
     height, width, channels = manifest.image_shape
     what = (
         f"The decoder of a class-conditional variational autoencoder: {manifest.latent_dim} latents and one of "
-        f"{len(manifest.classes)} classes in, an image of {height} x {width} {'grey' if channels == 1 else 'RGB'} pixels "
-        f"out. Version {manifest.version}, exported {manifest.created}."
+        f"{len(manifest.classes)} classes in, an image of {height} x {width} {'grey' if channels == 1 else 'RGB'} "
+        f"pixels out. Version {manifest.version}, exported {manifest.created}."
     )
     return f"<h1>{escape(manifest.name)}</h1>\n<p>{escape(what)}</p>"
 
@@ -63,8 +64,9 @@ def _samples(manifest: Manifest, samples: np.ndarray) -> str:
     some = sorted(set(np.linspace(0, count - 1, min(count, _MOST_ROWS)).round().astype(int).tolist()))
     rows = samples.reshape(count, SAMPLES_PER_CLASS, *samples.shape[1:])
     body = "".join(
-        f'<span aria-hidden="true">{escape(name)}</span>{_strip(rows[label], f"{SAMPLES_PER_CLASS} samples of class {name}")}'
-        for label, name in ((label, manifest.classes[label]) for label in some)
+        f'<span aria-hidden="true">{escape(manifest.classes[label])}</span>'
+        f"{_strip(rows[label], f'{SAMPLES_PER_CLASS} samples of class {manifest.classes[label]}')}"
+        for label in some
     )
     shown = f" {len(some)} of {count} classes." if len(some) < count else ""
     return (
@@ -112,7 +114,7 @@ def _standing(form: Format) -> str:
 def _parity(manifest: Manifest, differences: Mapping[str, DifferenceLog]) -> str:
     height, width, channels = manifest.image_shape
     pixels = height * width * channels
-    names = sorted(differences)
+    names = sorted(name for name, log in differences.items() if len(log))
     overall = [[name, *_figures(differences[name].overall(), pixels, levels=(0, 1, 8))] for name in names]
     heads = ("form", "images", "largest", "mean", "pixels off", "by more than 1", "by more than 8")
     details = []

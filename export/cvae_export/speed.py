@@ -45,7 +45,7 @@ def measure_speeds(
     batch_sizes: Sequence[int] = BATCH_SIZES,
     on_step: Callable[[str, str], None] = lambda name, step: None,
 ) -> dict[str, Speed]:
-    """The speed of each form that has a `decode`, its files in an artifact's `folder`; `on_step` is told what is next."""
+    """The speed of each form in an artifact's `folder` that has a `decode`; `on_step` is told what comes next."""
     runners: dict[str, Runner] = {}
     opened: dict[str, tuple[float, float]] = {}
     for form in forms:

@@ -2,8 +2,8 @@
 
     .venv/bin/python tests/benchmarks/forms_table.py RUN_OR_ARTIFACT...
 
-A form's images are compared with the JAX model's, on 2,000 latents, as an artifact's own StableHLO gives them (its
-manifest says how far that is from the run's) or, for a run, the run. Times are those of cvae_export.speed: in turns, the
+A form's images of 2,000 latents are compared with the JAX model's: for a run its own, for an artifact those of its
+StableHLO, whose manifest says how far they are from the run's. Times are those of cvae_export.speed: in turns, the
 libraries imported before.
 """
 
@@ -37,7 +37,7 @@ Decode = Callable[[dict[str, np.ndarray]], np.ndarray]
 def decode_of(form: Form, folder: Path) -> Decode | None:
     for reader in form.load(folder / form.path):
         if reader.signature == "decode":
-            return reader.run
+            return lambda inputs: reader.run(inputs)["image"]
     return None
 
 
@@ -81,7 +81,7 @@ def table_of(path: Path) -> list[list[str]]:
     if (path / MANIFEST_NAME).is_file():
         return rows_of(path, None)
     run = load_run(path)
-    call = jax.jit(build_decoder(run).functions["decode"].call)
+    call = jax.jit(build_decoder(run).functions["decode"].positional)
     with tempfile.TemporaryDirectory() as folder:
         export_run(run, Path(folder) / "artifact")
         return rows_of(Path(folder) / "artifact", lambda inputs: np.asarray(call(inputs["z"], inputs["label"])))
