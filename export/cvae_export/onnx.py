@@ -5,7 +5,7 @@ onnx/mix.onnx        z, class_weights -> image
 onnx/encode.onnx     image, label -> mean, logvar
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import tf2onnx
 from cvae_export.decoder import Decoder
 from cvae_export.errors import ExportError
 from cvae_export.form import Form, Loaded, Runner, Written, signature_of, stem_of
+from cvae_export.onnx_names import with_canonical_names
 from cvae_export.tf_graph import to_tf_function
 
 __all__ = ["ONNX", "OPSET", "check_portable"]
@@ -46,7 +47,7 @@ def _write(decoder: Decoder, path: Path) -> Written:
     for signature, name in files.items():
         function = to_tf_function(decoder.functions[signature])
         model, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=OPSET)
-        model.graph.doc_string = ""  # tf2onnx's counts the functions that TensorFlow has made so far
+        model = with_canonical_names(model)
         check_portable(model)
         path.with_name(name).write_bytes(model.SerializeToString(deterministic=True))
     return Written(
@@ -57,8 +58,9 @@ def _write(decoder: Decoder, path: Path) -> Written:
     )
 
 
-def _load(path: Path) -> Iterable[Loaded]:
-    return [Loaded(signature_of(file), _runner(file)) for file in sorted(path.parent.glob("*.onnx"))]
+def _load(path: Path) -> Iterator[Loaded]:
+    for file in sorted(path.parent.glob("*.onnx")):
+        yield Loaded(signature_of(file), _runner(file))
 
 
 def _runner(path: Path) -> Runner:

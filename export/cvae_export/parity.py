@@ -1,9 +1,9 @@
 """The gate: every written form, run in its own runtime, against `model.apply`.
 
-pixels      error = |form - jax|                            of an output named image, in [0, 1]
-            error = max(0, |level - 255 jax| - 1/2) / 255   of a PNG's grey levels, named image_bytes: how far from jax an
-                                                            image must be, to be rounded there
-latents     error = |form - jax| / max(1, |jax|)            of any other output: an encoder's mean and logvar
+pixels      error = |form - jax|                           of an output named image, in [0, 1]
+            error = max(0, |level - 255 jax| - 1/2) / 255  of a PNG, named image_bytes: how far from jax an image must
+                                                           be, to be rounded to that level
+latents     error = |form - jax| / max(1, |jax|)           of any other output: an encoder's mean and logvar
 
 The largest error over all inputs counts, each kind against a tolerance of its own.
 """
@@ -22,7 +22,7 @@ from cvae_export.served import Served, served_functions
 from cvae_sdk.latents import standard_normal_latents
 from cvae_sdk.manifest import Parity, TensorSpec
 
-__all__ = ["BATCH_SIZES", "LATENT_TOLERANCE", "TOLERANCE", "measure_parity", "parity_inputs"]
+__all__ = ["BATCH_SIZES", "LATENT_TOLERANCE", "TOLERANCE", "Arrays", "Observer", "measure_parity", "parity_inputs"]
 
 BATCH_SIZES = (1, 2, 7, 64, 257)
 TOLERANCE = 1e-5
@@ -31,6 +31,10 @@ LATENT_TOLERANCE = 1e-4
 _IMAGE, _PNG = "image", "image_bytes"
 _SEED = 2026
 
+Arrays = Mapping[str, np.ndarray]
+Observer = Callable[[str, Arrays, Arrays, Arrays], None]
+"""Is told of each batch that passed: signature, inputs, what JAX gives, what the form gives."""
+
 
 def measure_parity(
     name: str,
@@ -38,6 +42,7 @@ def measure_parity(
     decoder: Decoder,
     tolerance: float = TOLERANCE,
     latent_tolerance: float = LATENT_TOLERANCE,
+    observe: Observer = lambda signature, inputs, expected, got: None,
 ) -> Parity:
     """Run all that was loaded of the form `name` on inputs of every class and batch size, and compare with JAX.
 
@@ -71,6 +76,7 @@ def measure_parity(
                     )
                 worst[kind] = max(worst.get(kind, 0.0), error)
             cases += size
+            observe(signature, inputs, expected, got)
     latents = {"max_latent_error": worst["latents"], "latent_tolerance": latent_tolerance} if "latents" in worst else {}
     return Parity(max_abs_error=worst.get("pixels", 0.0), tolerance=tolerance, cases=cases, **latents)
 
