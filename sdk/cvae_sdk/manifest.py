@@ -2,11 +2,12 @@
 
 The file is canonical: sorted keys, two spaces, one newline at the end, so that equal manifests are equal bytes.
 `digest` is the SHA-256 of the same values without `digest`, as compact JSON. Readers ignore fields that they do not
-know, so a field may be added without a new schema version; a changed or removed one needs a new version.
+know, so a field may be added without a new schema version; a changed or removed one needs a new version. What is
+written has the oldest version that can say it, so that older readers take what they understand.
 
 SCHEMA_VERSION's history:
     1   2026-11-22   the first
-    2   2026-11-23   tensors of signatures may be int64 or string; formats.*.files says which file has which signature
+    2   2026-11-23   tensors of signatures may be int64 or string
 """
 
 import hashlib
@@ -46,7 +47,7 @@ __all__ = [
 SCHEMA_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 MAX_MANIFEST_BYTES = 1 << 20
-_DTYPES = ("float32", "int32", "int64", "string")
+_DTYPES = {"float32": 1, "int32": 1, "int64": 2, "string": 2}  # since which schema
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """The manifest.json of these values, its digest included."""
-        values: dict[str, Any] = {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        values: dict[str, Any] = {"schema_version": self._oldest_schema(), **asdict(self)}
         for form in values["formats"].values():
             for record in (form, form["parity"]):
                 for absent in [name for name, value in record.items() if value is None]:
@@ -189,6 +190,18 @@ class Manifest:
             self.name, self.version, self.created, self.classes, self.latent_dim, self.image_shape,
             signatures, kept, files, self.training,
         )  # fmt: skip
+
+    def _oldest_schema(self) -> int:
+        signatures = self.signatures.values()
+        return max(
+            (
+                _DTYPES[spec.dtype]
+                for each in signatures
+                for part in (each.inputs, each.outputs)
+                for spec in part.values()
+            ),
+            default=1,
+        )
 
     def _check(self) -> None:
         decode = Signature(
