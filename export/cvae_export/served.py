@@ -31,7 +31,9 @@ class Served:
 
 
 def served_functions(decoder: Decoder) -> Mapping[str, Served]:
-    """The served signatures of a decoder, by name."""
+    """The served signatures of a decoder, by name; none where there is no `decode` to draw them around."""
+    if "decode" not in decoder.functions:
+        return {}
     decode = decoder.functions["decode"]
     reference = jax.jit(decode.positional)
 

@@ -18,7 +18,6 @@ from cvae_sdk import Manifest
 from cvae_sdk.manifest import TensorSpec
 from cvae_training import Run
 
-
 FREE_IMAGE = ["free", 28, 28, 1]
 
 
