@@ -22,6 +22,7 @@ from cvae_export.decoder import Decoder, build_decoder
 from cvae_export.differences import DifferenceLog
 from cvae_export.errors import ExportError
 from cvae_export.form import Form
+from cvae_export.oldest_runtimes import oldest_runtime
 from cvae_export.onnx import ONNX
 from cvae_export.parity import Arrays, Observer, measure_parity
 from cvae_export.report import REPORT_NAME, SAMPLES_PER_CLASS, report_page
@@ -99,7 +100,8 @@ def _fill(
         loaded = list(form.load(folder / form.path))
         log = differences[form.name] = DifferenceLog()
         parity = measure_parity(form.name, loaded, decoder, observe=_noting(form.name, log, on_step))
-        formats[form.name] = Format(form.path, parity=parity, **vars(written))
+        oldest = oldest_runtime(form.name, written)
+        formats[form.name] = Format(form.path, parity=parity, oldest_runtime=oldest, **vars(written))
         on_form(form.name, formats[form.name])
     config = _public_config(run.config)
     data_set = config["data"]["data_set"]
