@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cvae_export.errors import ExportError
-from cvae_export.form import Form
+
+if TYPE_CHECKING:
+    from cvae_export.form import Form
 
 __all__ = ["CATALOG", "DEFAULT_FORMS", "Entry", "get_forms", "listing"]
 
@@ -36,7 +38,7 @@ class Entry:
     default: bool = True
     takes_opset: bool = False
 
-    def form(self, opset: int | None = None) -> Form:
+    def form(self, opset: int | None = None) -> "Form":
         """The form; ExportError if its library is not installed."""
         if find_spec(self.library) is None:
             how = f"'cvae-export[{self.extra}]'" if self.extra else "--force-reinstall cvae-export"
@@ -79,7 +81,7 @@ CATALOG: Sequence[Entry] = (
 DEFAULT_FORMS = tuple(entry.name for entry in CATALOG if entry.default)
 
 
-def get_forms(names: Sequence[str] = DEFAULT_FORMS, opset: int | None = None) -> tuple[Form, ...]:
+def get_forms(names: Sequence[str] = DEFAULT_FORMS, opset: int | None = None) -> "tuple[Form, ...]":
     """The forms of these names, in the catalog's order, ONNX at an opset; "all" is every one.
 
     Raises ExportError for a name that is not known, or a form whose library is not installed.

@@ -15,6 +15,7 @@ from ai_edge_litert.interpreter import Interpreter
 from cvae_export.decoder import Decoder
 from cvae_export.errors import ExportError
 from cvae_export.form import Form, Loaded, Runner, Written
+from cvae_export.quiet import quiet_native_libraries
 from cvae_export.tf_graph import to_tf_function
 
 __all__ = ["LITERT"]
@@ -26,7 +27,8 @@ def _write(decoder: Decoder, path: Path) -> Written:
         tf.saved_model.save(tf.Module(), folder, functions)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
         try:
-            content = converter.convert()
+            with quiet_native_libraries():
+                content = converter.convert()
         except Exception as error:  # the converter's own has no public name
             raise ExportError(f"litert: the converter refuses the graph: {str(error).splitlines()[0]}") from error
     path.parent.mkdir(parents=True)
@@ -36,13 +38,16 @@ def _write(decoder: Decoder, path: Path) -> Written:
 
 def _load(path: Path) -> Iterable[Loaded]:
     content = path.read_bytes()
-    names = Interpreter(model_content=content).get_signature_list()
-    return [Loaded(name, _runner(content, name)) for name in sorted(names)]
+    with quiet_native_libraries():
+        names = Interpreter(model_content=content).get_signature_list()
+        return [Loaded(name, _runner(content, name)) for name in sorted(names)]
 
 
 def _runner(content: bytes, signature: str) -> Runner:
     # Signatures of one interpreter share its tensors' sizes; the runner resizes them to each batch.
     call = Interpreter(model_content=content).get_signature_runner(signature)
+    # The first call, not the interpreter, tells on the terminal what computes.
+    call(**{name: np.zeros(detail["shape"], detail["dtype"]) for name, detail in call.get_input_details().items()})
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {name: np.array(output) for name, output in call(**inputs).items()}
