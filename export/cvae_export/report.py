@@ -101,7 +101,7 @@ def _forms(manifest: Manifest, sizes: Mapping[str, int]) -> str:
 
 def _standing(form: Format) -> str:
     """Which runtimes read a form, as far as the manifest says."""
-    said = []
+    said = [f"{runtime} {version} or newer" for runtime, version in (form.oldest_runtime or {}).items()]
     if form.opset is not None:
         said.append(f"opset {form.opset}")
     if form.stablehlo_version is not None:

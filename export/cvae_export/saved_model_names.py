@@ -68,7 +68,7 @@ def _map_strings(message: Message, change: Callable[[str], str]) -> None:
     """Replace every text in a message, the keys of maps and those bytes that are text among them."""
     for field, value in message.ListFields():
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            _map_entries(value, field, change)
+            _map_entries(value, change)
         elif field.type == FieldDescriptor.TYPE_MESSAGE:
             for part in value if field.is_repeated else [value]:
                 _map_strings(part, change)
@@ -79,8 +79,8 @@ def _map_strings(message: Message, change: Callable[[str], str]) -> None:
                 setattr(message, field.name, _changed(value, change))
 
 
-def _map_entries(entries: Any, field: FieldDescriptor, change: Callable[[str], str]) -> None:
-    of_messages = field.message_type.fields_by_name["value"].type == FieldDescriptor.TYPE_MESSAGE
+def _map_entries(entries: Any, change: Callable[[str], str]) -> None:
+    of_messages = bool(entries) and isinstance(next(iter(entries.values())), Message)
     for key, value in list(entries.items()):
         if of_messages:
             _map_strings(value, change)

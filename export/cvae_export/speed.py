@@ -49,7 +49,7 @@ def measure_speeds(
     runners: dict[str, Runner] = {}
     opened: dict[str, tuple[float, float]] = {}
     for form in forms:
-        on_step(form.name, "opening")
+        on_step(form.name, "opening, to be timed")
         load, decode = _timed(lambda form=form: _decode(form, folder))
         if decode is not None:
             first, _ = _timed(lambda decode=decode: decode(_inputs(1, latent_dim, num_classes)))

@@ -7,6 +7,8 @@ written has the oldest version that can say it, so that older readers take what 
 
 SCHEMA_VERSION's history:
     1   2026-11-22   the first
+        2026-11-23   formats may have oldest_runtime
+        2026-11-23   parity may have off_by_more_than_1 and off_by_more_than_8
     2   2026-11-23   tensors of signatures may be int64 or string
 """
 
@@ -77,6 +79,9 @@ class Parity:
     max_latent_error: float | None = None
     """Of an encoder's outputs, relative to a value above 1; None where no signature has such outputs."""
     latent_tolerance: float | None = None
+    off_by_more_than_1: float | None = None
+    """Share of pixels whose level of 256 differs by more than 1."""
+    off_by_more_than_8: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,8 @@ class Format:
     stablehlo_version: str | None = None
     expires: str | None = None
     """Date from which the library that wrote it no longer promises to read it."""
+    oldest_runtime: Mapping[str, str] | None = None
+    """The oldest version, by runtime, that was seen to read what is written so; nothing is said of older ones."""
 
 
 @dataclass(frozen=True)
@@ -309,7 +316,7 @@ def _signature(value: object, field: str) -> Signature:
 def _format(value: object, field: str) -> Format:
     values = read_object(value, field)
     parity = read_object(values.get("parity"), f"{field}.parity")
-    opset, files = values.get("opset"), values.get("files")
+    opset, files, oldest = values.get("opset"), values.get("files"), values.get("oldest_runtime")
     return Format(
         path=read_string(values.get("path"), f"{field}.path"),
         signatures=read_list(values.get("signatures"), f"{field}.signatures", read_string),
@@ -320,11 +327,18 @@ def _format(value: object, field: str) -> Format:
             cases=read_integer(parity.get("cases"), f"{field}.parity.cases", 1),
             max_latent_error=read_optional_number(parity.get("max_latent_error"), f"{field}.parity.max_latent_error"),
             latent_tolerance=read_optional_number(parity.get("latent_tolerance"), f"{field}.parity.latent_tolerance"),
+            off_by_more_than_1=read_optional_number(
+                parity.get("off_by_more_than_1"), f"{field}.parity.off_by_more_than_1"
+            ),
+            off_by_more_than_8=read_optional_number(
+                parity.get("off_by_more_than_8"), f"{field}.parity.off_by_more_than_8"
+            ),
         ),
         files=None if files is None else read_mapping(files, f"{field}.files", _paths),
         opset=None if opset is None else read_integer(opset, f"{field}.opset", 1),
         stablehlo_version=read_optional_string(values.get("stablehlo_version"), f"{field}.stablehlo_version"),
         expires=read_optional_string(values.get("expires"), f"{field}.expires"),
+        oldest_runtime=None if oldest is None else read_mapping(oldest, f"{field}.oldest_runtime", read_string),
     )
 
 
