@@ -66,6 +66,22 @@ decode = jax.export.deserialize(open("stablehlo/decoder.jax_export", "rb").read(
 }
 
 
+_MEANINGS = {
+    "decode": "`z` is float32 [batch, {latents}] from N(0, I), `label` int32 [batch].",
+    "mix": "`class_weights`, float32 [batch, {classes}] with rows that sum to 1, in place of the label.",
+    "encode": (
+        "Float32 [batch, {latents}] each: the mean and the log-variance of the `z` that `decode` makes the image of again, "
+        "given its label. Where a prior is learned, the mean is exact and the variance is to first order; where none is, "
+        "the label changes nothing. Where outputs have no names, they come in this order: mean, logvar."
+    ),
+    "png_bytes": "As `decode`; each image as a PNG file, which TF Serving's REST gives in base64.",
+    "sample": (
+        "`seed` is int64 [batch], `label` int32 [batch]; the noise is drawn in the graph, from each row's seed alone: the "
+        "image of `Sampler.sample(label, seed=seed)`. A seed below 0 stands for the one 2^64 above it."
+    ),
+}
+
+
 def model_card(manifest: Manifest, data_licence: str) -> str:
     """README.md of an artifact, in Markdown with a YAML header; all its figures come from the manifest."""
     training: Mapping[str, Any] = manifest.training
@@ -80,6 +96,11 @@ def model_card(manifest: Manifest, data_licence: str) -> str:
         recipe.format(form=manifest.formats[name], name=manifest.name, last=manifest.classes[-1])
         for name, recipe in _RECIPES.items()
         if name in manifest.formats
+    )
+    signatures = "\n".join(
+        f"- `{name}`: {', '.join(map('`{}`'.format, each.inputs))} to {', '.join(map('`{}`'.format, each.outputs))}. "
+        + _MEANINGS.get(name, "").format(latents=manifest.latent_dim, classes=len(manifest.classes))
+        for name, each in sorted(manifest.signatures.items())
     )
     return f"""\
 ---
@@ -132,8 +153,10 @@ The largest difference of a pixel between each form, run in its own runtime, and
 
 ## Load it
 
-`decode` takes `z`, float32 [batch, {manifest.latent_dim}], and `label`, int32 [batch]; `mix` takes `class_weights`, float32
-[batch, {len(manifest.classes)}] with rows that sum to 1, in place of `label`. Any batch size.
+{signatures}
+
+Any batch size; the table above says which form has which. A form with a file for each signature names it so: `onnx/mix.onnx`,
+`stablehlo/encode.mlirbc`, and `decoder` for `decode`.
 
 {recipes}
 `manifest.json` lists every file with its SHA-256; `cvae verify path/to/{manifest.name}` checks them all and replays `golden.npz`.
