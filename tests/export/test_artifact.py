@@ -75,6 +75,13 @@ def test_its_card_names_each_form_and_begins_with_yaml(artifact: Path) -> None:
         assert path in card
 
 
+def test_its_card_says_what_each_signature_is(artifact: Path) -> None:
+    card = (artifact / "README.md").read_text()
+    for name in json.loads((artifact / "manifest.json").read_bytes())["signatures"]:
+        (line,) = [line for line in card.splitlines() if line.startswith(f"- `{name}`: ")]
+        assert line.count(". ") >= 1, "a signature without its meaning"
+
+
 def local_paths(folder: Path) -> set[str]:
     """Files that name a place on the machine that wrote them."""
     places = [str(Path(cvae_export.__file__).parents[2]).encode(), sys.prefix.encode(), b"site-packages", b".py\x00"]

@@ -246,7 +246,7 @@ class TestTheGateOfPngs:
 
     def test_refuses_the_next_level(self) -> None:
         with pytest.raises(
-            ParityError, match=r"planted: png_bytes differs from the JAX model by 0.00039 at batch size 1"
+            ParityError, match=r"planted: png_bytes differs from the JAX model by 0.000392 at batch size 1"
         ):
             self.measure(100.4 / 255, 101)
 
