@@ -75,6 +75,13 @@ def test_its_card_names_each_form_and_begins_with_yaml(artifact: Path) -> None:
         assert path in card
 
 
+def test_its_card_says_what_each_signature_is(artifact: Path) -> None:
+    card = (artifact / "README.md").read_text()
+    for name in json.loads((artifact / "manifest.json").read_bytes())["signatures"]:
+        (line,) = [line for line in card.splitlines() if line.startswith(f"- `{name}`: ")]
+        assert line.count(". ") >= 1, "a signature without its meaning"
+
+
 def local_paths(folder: Path) -> set[str]:
     """Files that name a place on the machine that wrote them."""
     places = [str(Path(cvae_export.__file__).parents[2]).encode(), sys.prefix.encode(), b"site-packages", b".py\x00"]
@@ -171,7 +178,7 @@ def test_a_failure_leaves_nothing_behind(article_run: Run, tmp_path: Path, error
 def test_a_form_that_differs_leaves_nothing_behind(article_run: Run, tmp_path: Path) -> None:
     def load(path: Path) -> list[Loaded]:
         (reader,) = ONNX.load(path)
-        return [Loaded("decode", lambda inputs: reader.run(inputs) + np.float32(3e-5))]
+        return [Loaded("decode", lambda inputs: {"image": reader.run(inputs)["image"] + np.float32(3e-5)})]
 
     with pytest.raises(ParityError, match=r"onnx: decode differs from the JAX model by 3e-05 .* tolerance 1e-05"):
         export_run(article_run, tmp_path / "out", forms=(STABLEHLO, dataclasses.replace(ONNX, load=load)))
