@@ -8,10 +8,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import jax
@@ -27,12 +27,13 @@ from cvae_export.forms import get_forms
 from cvae_export.oldest_runtimes import oldest_runtime
 from cvae_export.parity import Arrays, Observer, measure_parity
 from cvae_export.report import REPORT_NAME, SAMPLES_PER_CLASS, report_page
+from cvae_export.served import served_functions
 from cvae_export.speed import measure_speeds, size_in_bytes
 from cvae_sdk import Manifest, Sampler
 from cvae_sdk.artifact import Artifact
 from cvae_sdk.images import tile
 from cvae_sdk.latents import standard_normal_latents
-from cvae_sdk.manifest import MANIFEST_NAME, FileRecord, Format
+from cvae_sdk.manifest import MANIFEST_NAME, FileRecord, Format, Signature
 from cvae_sdk.sampler import GOLDEN_NAME
 from cvae_training import Config, Run
 
@@ -106,6 +107,9 @@ def _fill(
                 parity, off_by_more_than_1=overall.off_by_more_than_1, off_by_more_than_8=overall.off_by_more_than_8
             )
         oldest = oldest_runtime(form.name, written)
+        inside = form.path if (folder / form.path).is_dir() else str(PurePosixPath(form.path).parent)
+        files = {name: tuple(f"{inside}/{file}" for file in each) for name, each in (written.files or {}).items()}
+        written = replace(written, files=files or None)
         formats[form.name] = Format(form.path, parity=parity, oldest_runtime=oldest, **vars(written))
         on_form(form.name, formats[form.name])
     config = _public_config(run.config)
@@ -121,7 +125,7 @@ def _fill(
         "classes": decoder.classes,
         "latent_dim": decoder.latent_dim,
         "image_shape": decoder.image_shape,
-        "signatures": {name: function.signature for name, function in decoder.functions.items()},
+        "signatures": _signatures(decoder, formats),
         "formats": formats,
         "training": {
             "data_set": data_set,
@@ -142,6 +146,13 @@ def _fill(
     manifest = Manifest(files=dict(_hashed(folder)), **values)
     (folder / MANIFEST_NAME).write_bytes(manifest.to_bytes())
     return manifest
+
+
+def _signatures(decoder: Decoder, formats: Mapping[str, Format]) -> dict[str, Signature]:
+    """The model's own, and those of the served ones that some form carries."""
+    carried = {name for form in formats.values() for name in form.signatures}
+    served = {name: each.signature for name, each in served_functions(decoder).items() if name in carried}
+    return {name: function.signature for name, function in decoder.functions.items()} | served
 
 
 def _public_config(config: Config) -> dict[str, Any]:

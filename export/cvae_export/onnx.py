@@ -1,9 +1,11 @@
-"""ONNX by tf2onnx from the plain TensorFlow graph: standard operators only, one file.
+"""ONNX by tf2onnx from the plain TensorFlow graph: standard operators only, one file for each signature, any batch.
 
-onnx/decoder.onnx    z, label -> image, any batch
+onnx/decoder.onnx    z, label -> image
+onnx/mix.onnx        z, class_weights -> image
+onnx/encode.onnx     image, label -> mean, logvar
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import numpy as np
 import onnxruntime
 
 from cvae_export.decoder import Decoder
-from cvae_export.form import Form, Loaded, Runner, Written
+from cvae_export.form import Form, Loaded, Runner, Written, signature_of, stem_of
 from cvae_export.onnx_graph import OPSET, WRITTEN_BY, to_onnx
 
 __all__ = ["ONNX", "onnx_form", "open_session"]
@@ -29,14 +31,19 @@ def open_session(path: Path) -> Runner:
 
 
 def _write(decoder: Decoder, path: Path, opset: int) -> Written:
-    model = to_onnx(decoder.functions["decode"], opset)
     path.parent.mkdir(parents=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
-    return Written(("decode",), WRITTEN_BY, opset=opset)
+    files = {signature: f"{stem_of(signature)}.onnx" for signature in decoder.functions}
+    for signature, name in files.items():
+        model = to_onnx(decoder.functions[signature], opset)
+        path.with_name(name).write_bytes(model.SerializeToString(deterministic=True))
+    return Written(
+        tuple(files), WRITTEN_BY, files={signature: (name,) for signature, name in files.items()}, opset=opset
+    )
 
 
-def _load(path: Path) -> Iterable[Loaded]:
-    return [Loaded("decode", open_session(path))]
+def _load(path: Path) -> Iterator[Loaded]:
+    for file in sorted(path.parent.glob("*.onnx")):
+        yield Loaded(signature_of(file), open_session(file))
 
 
 def onnx_form(opset: int = OPSET) -> Form:

@@ -94,7 +94,8 @@ def _write(
         model = with_canonical_names(change(to_onnx(decoder.functions[name], opset)))
         check_portable(model, opset)
         (folder / _FILES[name]).write_bytes(model.SerializeToString(deterministic=True))
-    return Written(signatures, {**WRITTEN_BY, "onnxruntime": version("onnxruntime")}, opset=opset)
+    written_by = {**WRITTEN_BY, "onnxruntime": version("onnxruntime")}
+    return Written(signatures, written_by, files={name: (_FILES[name],) for name in signatures}, opset=opset)
 
 
 def _load(folder: Path) -> Iterable[Loaded]:

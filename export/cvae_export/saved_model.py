@@ -1,6 +1,6 @@
 """SavedModel of plain TensorFlow operations: a TF Serving base path, any batch, no flags.
 
-saved_model/1/    signatures serving_default (= decode), decode and mix
+saved_model/1/    signatures serving_default (= decode), decode, mix, encode, png_bytes and sample
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,9 @@ from cvae_export.decoder import Decoder
 from cvae_export.errors import ExportError
 from cvae_export.form import Form, Loaded, Runner, Written
 from cvae_export.saved_model_names import make_canonical
+from cvae_export.served import served_functions
 from cvae_export.tf_graph import Constant, to_tf_function
+from cvae_export.tf_served import draw_served
 
 __all__ = ["SAVED_MODEL", "load_saved_model", "save_saved_model"]
 
@@ -70,6 +72,7 @@ def _shared_constants() -> Constant:
 def _write(decoder: Decoder, folder: Path) -> Written:
     constant = _shared_constants()
     functions = {name: to_tf_function(function, constant) for name, function in decoder.functions.items()}
+    functions |= draw_served(served_functions(decoder), functions["decode"], decoder)
     save_saved_model(functions, folder)
     return Written(tuple(functions), {"tensorflow": tf.__version__, "jax": jax.__version__})
 

@@ -20,7 +20,7 @@ from cvae_export.errors import UnsupportedPrimitiveError
 from cvae_export.tf_rules import RULES, Shapes
 from cvae_sdk.manifest import TensorSpec
 
-__all__ = ["Constant", "to_tf_function"]
+__all__ = ["Constant", "tensor_spec", "to_tf_function"]
 
 Constant = Callable[[np.ndarray], tf.Tensor]
 
@@ -32,7 +32,7 @@ def to_tf_function(function: Function, constant: Constant = tf.constant) -> Any:
     UnsupportedPrimitiveError, which names the primitive, for what no rule draws.
     """
     closed = jax.make_jaxpr(function.positional)(*function.symbolic_specs())
-    inputs = [_tensor_spec(name, spec) for name, spec in function.signature.inputs.items()]
+    inputs = [tensor_spec(name, spec) for name, spec in function.signature.inputs.items()]
 
     def draw(*arguments: tf.Tensor) -> dict[str, tf.Tensor]:
         shapes = Shapes(tf.shape(arguments[0])[0])
@@ -47,7 +47,8 @@ def to_tf_function(function: Function, constant: Constant = tf.constant) -> Any:
     return drawn
 
 
-def _tensor_spec(name: str, spec: TensorSpec) -> tf.TensorSpec:
+def tensor_spec(name: str, spec: TensorSpec) -> tf.TensorSpec:
+    """A tensor of a signature, as TensorFlow describes it."""
     return tf.TensorSpec([None if axis == BATCH else axis for axis in spec.shape], spec.dtype, name)
 
 

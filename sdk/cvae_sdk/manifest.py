@@ -2,19 +2,21 @@
 
 The file is canonical: sorted keys, two spaces, one newline at the end, so that equal manifests are equal bytes.
 `digest` is the SHA-256 of the same values without `digest`, as compact JSON. Readers ignore fields that they do not
-know, so a field may be added without a new schema version; a changed or removed one needs a new version.
+know, so a field may be added without a new schema version; a changed or removed one needs a new version. What is
+written has the oldest version that can say it, so that older readers take what they understand.
 
 SCHEMA_VERSION's history:
     1   2026-11-22   the first
         2026-11-23   formats may have oldest_runtime
         2026-11-23   parity may have off_by_more_than_1 and off_by_more_than_8
+    2   2026-11-23   tensors of signatures may be int64 or string
 """
 
 import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, cast
@@ -44,10 +46,10 @@ __all__ = [
     "TensorSpec",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 MAX_MANIFEST_BYTES = 1 << 20
-_DTYPES = ("float32", "int32")
+_DTYPES = {"float32": 1, "int32": 1, "int64": 2, "string": 2}  # since which schema
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class Format:
     signatures: tuple[str, ...]
     written_by: Mapping[str, str]
     parity: Parity
+    files: Mapping[str, tuple[str, ...]] | None = None
+    """The files that each signature has to itself, relative to the artifact; None where all lie in `path` together."""
     opset: int | None = None
     """ONNX's operator set."""
     stablehlo_version: str | None = None
@@ -161,7 +165,7 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """The manifest.json of these values, its digest included."""
-        values: dict[str, Any] = {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        values: dict[str, Any] = {"schema_version": self._oldest_schema(), **asdict(self)}
         for form in values["formats"].values():
             for record in (form, form["parity"]):
                 for absent in [name for name, value in record.items() if value is None]:
@@ -175,7 +179,10 @@ class Manifest:
         return cast("str", json.loads(self.to_bytes())["digest"])
 
     def subset(self, formats: tuple[str, ...], extra_files: tuple[str, ...]) -> "Manifest":
-        """The manifest of an artifact that ships only these formats' files and the extra ones."""
+        """The manifest of an artifact that ships only what lies at these formats' `path`, and the extra files.
+
+        A signature whose files lie elsewhere is left out.
+        """
         kept = {name: self.formats[name] for name in formats}
         roots = tuple(PurePosixPath(form.path) for form in kept.values())
         files = {
@@ -183,12 +190,25 @@ class Manifest:
             for path, record in self.files.items()
             if path in extra_files or any(PurePosixPath(path).is_relative_to(root) for root in roots)
         }
+        kept = {name: _restricted(form, files) for name, form in kept.items()}
         carried = {signature for form in kept.values() for signature in form.signatures}
         signatures = {name: signature for name, signature in self.signatures.items() if name in carried}
         return Manifest(
             self.name, self.version, self.created, self.classes, self.latent_dim, self.image_shape,
             signatures, kept, files, self.training,
         )  # fmt: skip
+
+    def _oldest_schema(self) -> int:
+        signatures = self.signatures.values()
+        return max(
+            (
+                _DTYPES[spec.dtype]
+                for each in signatures
+                for part in (each.inputs, each.outputs)
+                for spec in part.values()
+            ),
+            default=1,
+        )
 
     def _check(self) -> None:
         decode = Signature(
@@ -213,6 +233,27 @@ class Manifest:
                 raise ManifestError(f"formats.{name}.path is {form.path!r}, but no such file is listed in files")
             if unknown := sorted(set(form.signatures) - self.signatures.keys()):
                 raise ManifestError(f"formats.{name}.signatures names {unknown[0]!r}, which signatures does not have")
+            if form.files is not None:
+                self._check_signature_files(f"formats.{name}.files", form.files, form.signatures)
+
+    def _check_signature_files(
+        self, field: str, files: Mapping[str, tuple[str, ...]], signatures: tuple[str, ...]
+    ) -> None:
+        if sorted(files) != sorted(signatures):
+            raise ManifestError(f"{field} must have {', '.join(sorted(signatures))}, got {', '.join(sorted(files))}")
+        for signature, paths in files.items():
+            for path in paths:
+                if path not in self.files:
+                    raise ManifestError(f"{field}.{signature} names {path!r}, which files does not list")
+
+
+def _restricted(form: Format, files: Mapping[str, FileRecord]) -> Format:
+    """The format with those signatures alone whose files are among these."""
+    if form.files is None:
+        return form
+    carried = {name: paths for name, paths in form.files.items() if all(path in files for path in paths)}
+    signatures = tuple(name for name in form.signatures if name in carried)
+    return replace(form, signatures=signatures, files=carried)
 
 
 def _decode(content: bytes) -> dict[str, Any]:
@@ -275,7 +316,7 @@ def _signature(value: object, field: str) -> Signature:
 def _format(value: object, field: str) -> Format:
     values = read_object(value, field)
     parity = read_object(values.get("parity"), f"{field}.parity")
-    opset, oldest = values.get("opset"), values.get("oldest_runtime")
+    opset, files, oldest = values.get("opset"), values.get("files"), values.get("oldest_runtime")
     return Format(
         path=read_string(values.get("path"), f"{field}.path"),
         signatures=read_list(values.get("signatures"), f"{field}.signatures", read_string),
@@ -293,11 +334,16 @@ def _format(value: object, field: str) -> Format:
                 parity.get("off_by_more_than_8"), f"{field}.parity.off_by_more_than_8"
             ),
         ),
+        files=None if files is None else read_mapping(files, f"{field}.files", _paths),
         opset=None if opset is None else read_integer(opset, f"{field}.opset", 1),
         stablehlo_version=read_optional_string(values.get("stablehlo_version"), f"{field}.stablehlo_version"),
         expires=read_optional_string(values.get("expires"), f"{field}.expires"),
         oldest_runtime=None if oldest is None else read_mapping(oldest, f"{field}.oldest_runtime", read_string),
     )
+
+
+def _paths(value: object, field: str) -> tuple[str, ...]:
+    return read_list(value, field, read_string)
 
 
 def _file_record(value: object, field: str) -> FileRecord:

@@ -15,7 +15,10 @@ from cvae_export.onnx_graph import check_portable
 from cvae_export.saved_model_xla import SAVED_MODEL_XLA
 from cvae_export.stablehlo import STABLEHLO_VERSION
 from cvae_sdk import Manifest
+from cvae_sdk.manifest import TensorSpec
 from cvae_training import Run
+
+FREE_IMAGE = ["free", 28, 28, 1]
 
 
 @pytest.fixture(scope="session")
@@ -24,14 +27,21 @@ def model(artifact: Path) -> onnx.ModelProto:
 
 
 class TestOnnx:
-    def test_is_one_file_of_standard_operators_at_opset_17(self, artifact: Path, model: onnx.ModelProto) -> None:
-        assert [path.name for path in (artifact / "onnx").iterdir()] == ["decoder.onnx"]
-        assert {opset.domain: opset.version for opset in model.opset_import}[""] == 17
-        assert {node.domain for node in model.graph.node} == {""}
-        assert not model.functions
-        assert not any(tensor.external_data for tensor in model.graph.initializer)
+    def test_each_signature_is_one_file_of_standard_operators_at_opset_17(self, artifact: Path) -> None:
+        assert {path.name for path in (artifact / "onnx").iterdir()} == {"decoder.onnx", "mix.onnx", "encode.onnx"}
+        for path in (artifact / "onnx").iterdir():
+            model = onnx.load(path, load_external_data=False)
+            assert {opset.domain: opset.version for opset in model.opset_import}[""] == 17
+            assert {node.domain for node in model.graph.node} == {""}
+            assert not model.functions
+            assert not any(tensor.external_data for tensor in model.graph.initializer)
 
-    def test_has_named_inputs_and_outputs_with_a_free_batch(self, model: onnx.ModelProto, run: Run) -> None:
+    @pytest.mark.parametrize("name", ["decoder", "mix", "encode"])
+    def test_has_named_inputs_and_outputs_with_a_free_batch(self, artifact: Path, run: Run, name: str) -> None:
+        model = onnx.load(artifact / "onnx" / f"{name}.onnx")
+        latents, image = ("TensorProto.FLOAT", ["free", run.config.model.latent_dim]), ("TensorProto.FLOAT", FREE_IMAGE)
+        label, weights = ("TensorProto.INT32", ["free"]), ("TensorProto.FLOAT", ["free", 10])
+
         def described(value: onnx.ValueInfoProto) -> tuple[str, list[int | str]]:
             tensor = value.type.tensor_type
             return helper.tensor_dtype_to_string(tensor.elem_type), [
@@ -39,11 +49,15 @@ class TestOnnx:
             ]
 
         got = {value.name: described(value) for value in (*model.graph.input, *model.graph.output)}
-        assert got == {
-            "z": ("TensorProto.FLOAT", ["free", run.config.model.latent_dim]),
-            "label": ("TensorProto.INT32", ["free"]),
-            "image": ("TensorProto.FLOAT", ["free", 28, 28, 1]),
-        }
+        assert (
+            got
+            == {
+                "decoder": {"z": latents, "label": label, "image": image},
+                "mix": {"z": latents, "class_weights": weights, "image": image},
+                # The encoder takes the label though no prior is learned that needs it.
+                "encode": {"image": image, "label": label, "mean": latents, "logvar": latents},
+            }[name]
+        )
 
     def test_a_custom_operator_is_refused(self, model: onnx.ModelProto) -> None:
         planted = onnx.ModelProto.FromString(model.SerializeToString())
@@ -99,9 +113,9 @@ class TestSavedModel:
     def test_the_other_one_would_be_caught_by_that(self, artifact: Path) -> None:
         assert "XlaCallModule" in operations(artifact / "saved_model_xla" / "1")
 
-    def test_has_the_signatures_decode_and_mix_and_serves_decode(self, artifact: Path, run: Run) -> None:
+    def test_has_all_signatures_and_serves_decode(self, artifact: Path, run: Run) -> None:
         signatures = tf.saved_model.load(str(artifact / "saved_model" / "1")).signatures
-        assert set(signatures) == {"serving_default", "decode", "mix"}
+        assert set(signatures) == {"serving_default", "decode", "mix", "encode", "png_bytes", "sample"}
         inputs = signatures["serving_default"].structured_input_signature[1]
         assert {name: (spec.dtype.name, spec.shape.as_list()) for name, spec in inputs.items()} == {
             "z": ("float32", [None, run.config.model.latent_dim]),
@@ -110,11 +124,30 @@ class TestSavedModel:
         inputs = signatures["mix"].structured_input_signature[1]
         assert inputs["class_weights"].shape.as_list() == [None, 10]
 
+    @pytest.mark.parametrize("form", ["saved_model", "saved_model_xla"])
+    def test_its_signatures_are_those_of_the_manifest(self, artifact: Path, form: str) -> None:
+        """As a server sees them: the names by which it is asked, dtypes and shapes."""
+        message = saved_model_pb2.SavedModel.FromString((artifact / form / "1" / "saved_model.pb").read_bytes())
+        (meta_graph,) = message.meta_graphs
+        manifest = Manifest.parse((artifact / "manifest.json").read_bytes())
+
+        def described(tensors) -> dict[str, TensorSpec]:
+            return {
+                name: TensorSpec(
+                    tf.dtypes.as_dtype(info.dtype).name,
+                    tuple("batch" if dim.size == -1 else dim.size for dim in info.tensor_shape.dim),
+                )
+                for name, info in tensors.items()
+            }
+
+        for name in manifest.formats[form].signatures:
+            signature = meta_graph.signature_def[name]
+            assert described(signature.inputs) == manifest.signatures[name].inputs, name
+            assert described(signature.outputs) == manifest.signatures[name].outputs, name
+            assert signature.method_name == "tensorflow/serving/predict"
+
     def test_holds_the_weights_once_for_all_signatures(self, artifact: Path, run: Run) -> None:
-        training_alone = {"encoder", "from_image", "pre_latent_proj", "recognizer"}
-        leaves = jax.tree.leaves(
-            {name: tree for name, tree in run.params["params"].items() if name not in training_alone}
-        )
+        leaves = jax.tree.leaves({name: tree for name, tree in run.params["params"].items() if name != "recognizer"})
         weights = sum(np.asarray(leaf).nbytes for leaf in leaves)
         assert weights < (artifact / "saved_model" / "1" / "saved_model.pb").stat().st_size < 1.1 * weights
 
@@ -130,26 +163,54 @@ class TestSavedModel:
 class TestStableHlo:
     def test_each_module_is_at_the_pinned_version(self, artifact: Path) -> None:
         # Bytecode of MLIR starts with its magic number, and names what produced it.
-        for path in ("stablehlo/decoder.mlirbc", "stablehlo/decoder.jax_export", "saved_model_xla/1/saved_model.pb"):
+        files = [
+            f"stablehlo/{name}.{kind}" for name in ("decoder", "mix", "encode") for kind in ("mlirbc", "jax_export")
+        ]
+        for path in (*files, "saved_model_xla/1/saved_model.pb"):
             content = (artifact / path).read_bytes()
-            assert content.count(b"StableHLO_v") == content.count(f"StableHLO_v{STABLEHLO_VERSION}".encode()) == 1
+            modules = 3 if path.startswith("saved_model") else 1
+            assert content.count(b"StableHLO_v") == content.count(f"StableHLO_v{STABLEHLO_VERSION}".encode()) == modules
         assert (artifact / "stablehlo" / "decoder.mlirbc").read_bytes().startswith(b"ML\xefR")
 
-    def test_the_exported_function_runs_on_cpu_cuda_and_tpu_with_a_symbolic_batch(self, artifact: Path) -> None:
-        exported = jax.export.deserialize((artifact / "stablehlo" / "decoder.jax_export").read_bytes())
+    @pytest.mark.parametrize(("name", "tensors"), [("decoder", 3), ("mix", 3), ("encode", 4)])
+    def test_a_function_runs_on_cpu_cuda_and_tpu_with_a_symbolic_batch(
+        self, artifact: Path, name: str, tensors: int
+    ) -> None:
+        exported = jax.export.deserialize((artifact / "stablehlo" / f"{name}.jax_export").read_bytes())
         assert exported.platforms == ("cpu", "cuda", "tpu")
-        assert [str(aval.shape[0]) for aval in (*exported.in_avals, *exported.out_avals)] == ["batch"] * 3
+        assert [str(aval.shape[0]) for aval in (*exported.in_avals, *exported.out_avals)] == ["batch"] * tensors
 
-    def test_the_portable_module_takes_z_and_label_alone(self, artifact: Path) -> None:
+    def test_a_single_output_is_an_array_and_two_are_a_tuple(self, artifact: Path, run: Run) -> None:
+        folder = artifact / "stablehlo"
+        decode, encode = (
+            jax.export.deserialize((folder / f"{name}.jax_export").read_bytes()).call for name in ("decoder", "encode")
+        )
+        label = np.zeros(2, np.int32)
+        image = decode(np.zeros((2, run.config.model.latent_dim), np.float32), label)
+        mean, logvar = encode(image, label)
+        assert mean.shape == logvar.shape == (2, run.config.model.latent_dim)
+
+    @pytest.mark.parametrize(
+        ("name", "inputs", "outputs"),
+        [
+            ("decoder", ["f32>", "i32>"], 1),
+            ("mix", ["f32>", "f32>"], 1),
+            ("encode", ["f32>", "i32>"], 2),
+        ],
+    )
+    def test_a_portable_module_takes_its_signatures_inputs_alone(
+        self, artifact: Path, name: str, inputs: list[str], outputs: int
+    ) -> None:
         from jaxlib.mlir import ir
         from jaxlib.mlir.dialects import stablehlo
 
         with ir.Context() as context:
             stablehlo.register_dialect(context)
-            portable = (artifact / "stablehlo" / "decoder.mlirbc").read_bytes()
+            portable = (artifact / "stablehlo" / f"{name}.mlirbc").read_bytes()
             module = stablehlo.deserialize_portable_artifact(context, portable)
             (main,) = [function for function in module.body if function.name.value == "main"]
-            assert [str(kind).split("x")[-1] for kind in main.type.inputs] == ["f32>", "i32>"]
+            assert [str(kind).split("x")[-1] for kind in main.type.inputs] == inputs
+            assert len(main.type.results) == outputs
 
     def test_the_manifest_says_version_and_expiry(self, artifact: Path) -> None:
         manifest = Manifest.parse((artifact / "manifest.json").read_bytes())

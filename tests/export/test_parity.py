@@ -1,5 +1,6 @@
 """Every form against the model itself, and the gate against planted faults."""
 
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -7,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from cvae_export import FORMS, ExportError, ParityError, build_decoder
 from cvae_export.decoder import Decoder, Function
 from cvae_export.form import Form, Loaded
-from cvae_export.parity import BATCH_SIZES, measure_parity, parity_inputs
+from cvae_export.parity import BATCH_SIZES, LATENT_TOLERANCE, measure_parity, parity_inputs
 from cvae_sdk import Manifest, Sampler
 from cvae_sdk.manifest import Parity, Signature, TensorSpec
 from cvae_training import Run
@@ -49,7 +51,9 @@ def loaded(artifact: Path) -> Mapping[str, list[Loaded]]:
 def test_a_form_gives_the_models_images(form: Form, batch: int, run: Run, loaded: Mapping[str, list[Loaded]]) -> None:
     z, label, weights = random_inputs(run, batch)
     assert loaded[form.name]
-    for reader in loaded[form.name]:
+    readers = [reader for reader in loaded[form.name] if reader.signature in ("decode", "serving_default", "mix")]
+    assert {reader.signature for reader in readers} >= {"decode", "mix"}
+    for reader in readers:
         if reader.signature == "mix":
             outputs, expected = reader.run({"z": z, "class_weights": weights}), reference(run, z, weights)
         else:
@@ -57,6 +61,24 @@ def test_a_form_gives_the_models_images(form: Form, batch: int, run: Run, loaded
         image = outputs["image"]
         assert image.dtype == np.float32
         np.testing.assert_allclose(image, expected, rtol=0, atol=tolerance(run))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_a_form_gives_the_models_posterior(form: Form, run: Run, loaded: Mapping[str, list[Loaded]]) -> None:
+    """What the encoder gives, where z is made into latents again."""
+    rng = np.random.default_rng(5)
+    image, label = rng.random((13, *run.image_shape), np.float32), rng.integers(0, 10, 13).astype(np.int32)
+    mean, _ = run.model.apply(run.params, image.reshape(13, -1), method="encode")
+    readers = [reader for reader in loaded[form.name] if reader.signature == "encode"]
+    assert readers
+    for reader in readers:
+        outputs = reader.run({"image": image, "label": label})
+        assert {name: (array.dtype.name, array.shape) for name, array in outputs.items()} == {
+            "mean": ("float32", (13, run.config.model.latent_dim)),
+            "logvar": ("float32", (13, run.config.model.latent_dim)),
+        }
+        latents = run.model.apply(run.params, outputs["mean"], np.eye(10, dtype="f4")[label], method="from_prior")
+        np.testing.assert_allclose(latents, mean, rtol=1e-5, atol=1e-5)  # 16 layers there and back
 
 
 def test_the_sdk_gives_the_models_images(artifact: Path, run: Run) -> None:
@@ -82,6 +104,7 @@ def test_the_manifest_has_each_forms_largest_error_over_enough_inputs(artifact: 
         assert form.parity.max_abs_error <= tolerance(run)
         assert form.parity.cases >= 200
         assert form.parity.tolerance == 1e-5
+        assert form.parity.max_latent_error <= LATENT_TOLERANCE == form.parity.latent_tolerance
         assert form.parity.off_by_more_than_1 == form.parity.off_by_more_than_8 == 0
 
 
@@ -189,3 +212,51 @@ class TestTheGateOfSeveralOutputs:
     def test_refuses_a_second_output_of_another_shape(self) -> None:
         with pytest.raises(ExportError, match=r"logvar of encode gives float32 \(1, 3\), JAX gives float32 \(1, 6\)"):
             self.measure(lambda logvar: logvar[:, :3])
+
+
+class TestTheGateOfPngs:
+    """png_bytes of a decoder of 2 classes, whose images are 3 x 2 pixels, all of one grey."""
+
+    DECODE = Signature(
+        {"z": TensorSpec("float32", ("batch", 1)), "label": TensorSpec("int32", ("batch",))},
+        {"image": TensorSpec("float32", ("batch", 3, 2, 1))},
+    )
+
+    def measure(self, grey: float, *levels: int, size: tuple[int, int] = (2, 3), mode: str = "L") -> Parity:
+        """The parity of PNGs of these grey levels, in turn, where the image is `grey`."""
+
+        def decode(z: jax.Array, label: jax.Array) -> dict[str, jax.Array]:
+            return {"image": jnp.full((len(z), 3, 2, 1), grey, jnp.float32)}
+
+        def png(level: int) -> bytes:
+            file = io.BytesIO()
+            Image.new(mode, size, level).save(file, "PNG")
+            return file.getvalue()
+
+        def planted(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            pngs = [png(levels[i % len(levels)]) for i in range(len(inputs["z"]))]
+            return {"image_bytes": np.array(pngs, object)}
+
+        decoder = Decoder({"decode": Function(decode, self.DECODE)}, 1, ("a", "b"), (3, 2, 1))
+        return measure_parity("planted", [Loaded("png_bytes", planted)], decoder)
+
+    def test_takes_the_nearest_level_and_either_where_two_are(self) -> None:
+        assert self.measure(100.4 / 255, 100).max_abs_error == 0
+        assert self.measure(100.5 / 255, 100, 101).max_abs_error < 1e-7
+
+    def test_refuses_the_next_level(self) -> None:
+        with pytest.raises(
+            ParityError, match=r"planted: png_bytes differs from the JAX model by 0.00039 at batch size 1"
+        ):
+            self.measure(100.4 / 255, 101)
+
+    def test_refuses_pictures_of_another_size_or_mode(self) -> None:
+        with pytest.raises(ExportError, match=r"png_bytes gives a PNG of \(2, 3, 1\), JAX gives images of \(3, 2, 1\)"):
+            self.measure(0.5, 128, size=(3, 2))
+        with pytest.raises(ExportError, match="the PNG has the mode RGB, not L"):
+            self.measure(0.5, 128, mode="RGB")
+
+    def test_refuses_what_is_no_png(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Image.Image, "save", lambda self, file, kind: file.write(b"GIF89a"))
+        with pytest.raises(ExportError, match="no PNG: cannot identify"):
+            self.measure(0.5, 128)

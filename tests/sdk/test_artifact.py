@@ -174,9 +174,9 @@ def test_a_file_that_is_not_listed_is_found_on_opening(artifact, path):
 
 
 def test_a_newer_artifact_is_refused_with_what_to_do(artifact, resign):
-    resign(lambda values: values.update(schema_version=2))
+    resign(lambda values: values.update(schema_version=3))
     with pytest.raises(
-        ManifestError, match=r"schema_version 2 is newer than this SDK reads \(1\): pip install -U cvae"
+        ManifestError, match=r"schema_version 3 is newer than this SDK reads \(2\): pip install -U cvae"
     ):
         Sampler(artifact)
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,7 +48,8 @@ VALUES = {
             "signatures": ["decode"],
             "written_by": {"tf2onnx": "1.17.0"},
             "opset": 17,
-            "parity": PARITY,
+            "files": {"decode": ["onnx/decoder.onnx"]},
+            "parity": {**PARITY, "max_latent_error": 2e-06, "latent_tolerance": 1e-04},
         },
         "saved_model": {
             "path": "saved_model",
@@ -103,7 +105,12 @@ def test_a_manifest_is_read_as_it_is_written(sign):
         },
         formats={
             "onnx": Format(
-                "onnx/decoder.onnx", ("decode",), {"tf2onnx": "1.17.0"}, Parity(5e-07, 1e-05, 331), opset=17
+                "onnx/decoder.onnx",
+                ("decode",),
+                {"tf2onnx": "1.17.0"},
+                Parity(5e-07, 1e-05, 331, 2e-06, 1e-04),
+                {"decode": ("onnx/decoder.onnx",)},
+                opset=17,
             ),
             "saved_model": Format(
                 "saved_model",
@@ -182,16 +189,16 @@ def test_every_manifest_is_read_back_as_what_was_written(classes, latent_dim, im
 # The schema's version, the digest, the canonical form
 
 
-@pytest.mark.parametrize("schema", [2, 3, 10**6])
+@pytest.mark.parametrize("schema", [3, 4, 10**6])
 def test_a_newer_schema_is_refused_with_what_to_do(sign, schema):
-    message = f"schema_version {schema} is newer than this SDK reads (1): pip install -U cvae-sdk"
+    message = f"schema_version {schema} is newer than this SDK reads (2): pip install -U cvae-sdk"
     with pytest.raises(ManifestError, match=re.escape(message)):
         Manifest.parse(sign({**VALUES, "schema_version": schema}))
 
 
 def test_a_newer_schema_is_told_from_damage_whatever_else_it_changed():
-    with pytest.raises(ManifestError, match="schema_version 2 is newer"):
-        Manifest.parse(b'{"schema_version": 2, "signature": "ed25519"}')
+    with pytest.raises(ManifestError, match="schema_version 3 is newer"):
+        Manifest.parse(b'{"schema_version": 3, "signature": "ed25519"}')
 
 
 @pytest.mark.parametrize("schema", [0, -1, 1.0, True, "1", None, [1], {}])
@@ -200,8 +207,23 @@ def test_a_schema_version_that_is_none_is_refused(sign, schema):
         Manifest.parse(sign({**VALUES, "schema_version": schema}))
 
 
-def test_this_sdk_reads_schema_1():
-    assert SCHEMA_VERSION == 1
+@pytest.mark.parametrize(("dtype", "schema"), [("float32", 1), ("int32", 1), ("int64", 2), ("string", 2)])
+def test_a_manifest_is_written_in_the_oldest_schema_that_can_say_it(sign, dtype, schema):
+    values = edited(("signatures", "mix", "outputs", "image", "dtype"), dtype)
+    written = json.loads(Manifest.parse(sign(values)).to_bytes())
+    assert written["schema_version"] == schema <= SCHEMA_VERSION == 2
+
+
+def test_a_manifest_of_schema_1_is_read():
+    """artifacts/mnist's first, of 2026-11-22."""
+    content = (Path(__file__).parents[1] / "golden" / "manifest-1-2026-11-22.json").read_bytes()
+    manifest = Manifest.parse(content)
+    assert json.loads(content)["schema_version"] == 1
+    assert manifest.digest == json.loads(content)["digest"]
+    assert manifest.formats["saved_model"].signatures == ("decode", "mix")
+    assert {form.files for form in manifest.formats.values()} == {None}
+    assert {form.parity.max_latent_error for form in manifest.formats.values()} == {None}
+    assert Manifest.parse(manifest.to_bytes()) == manifest
 
 
 @pytest.mark.parametrize("digest", ["0" * 64, "", None, 1, []])
@@ -382,7 +404,11 @@ FIELDS: list[tuple[tuple[str | int, ...], str, list[Any]]] = [
     (("signatures", "decode", "inputs"), OBJECT, NOT_OBJECTS),
     (("signatures", "decode", "inputs", "z"), OBJECT, NOT_OBJECTS[1:]),
     (("signatures", "decode", "inputs", "z", "dtype"), TEXT, NOT_TEXT),
-    (("signatures", "decode", "inputs", "z", "dtype"), "{} must be one of float32, int32, got", ["float64", "F32"]),
+    (
+        ("signatures", "decode", "inputs", "z", "dtype"),
+        "{} must be one of float32, int32, int64, string, got",
+        ["float64", "F32"],
+    ),
     (("signatures", "decode", "inputs", "z", "shape"), LIST, NOT_LISTS),
     (
         ("signatures", "decode", "inputs", "z", "shape", 0),
@@ -402,6 +428,11 @@ FIELDS: list[tuple[tuple[str | int, ...], str, list[Any]]] = [
     (("formats", "onnx", "parity", "max_abs_error"), NUMBER, NOT_NUMBERS),
     (("formats", "onnx", "parity", "tolerance"), NUMBER, NOT_NUMBERS),
     (("formats", "onnx", "parity", "cases"), POSITIVE, not_integers(1)),
+    (("formats", "onnx", "parity", "max_latent_error"), NUMBER, NOT_NUMBERS[2:]),
+    (("formats", "onnx", "parity", "latent_tolerance"), NUMBER, NOT_NUMBERS[2:]),
+    (("formats", "onnx", "files"), OBJECT, NOT_OBJECTS[2:]),
+    (("formats", "onnx", "files", "decode"), LIST, NOT_LISTS[1:]),
+    (("formats", "onnx", "files", "decode", 0), TEXT, NOT_TEXT[1:]),
     (("formats", "onnx", "opset"), POSITIVE, not_integers(1)[2:]),
     (("formats", "saved_model", "stablehlo_version"), TEXT, NOT_TEXT[2:]),
     (("formats", "saved_model", "expires"), TEXT, NOT_TEXT[2:]),
@@ -596,6 +627,35 @@ def test_a_subset_takes_a_format_s_whole_folder_and_not_one_that_starts_like_it(
     subset = Manifest.parse(sign(VALUES)).subset(("saved_model",), ())
     assert set(subset.files) == {"saved_model/1/saved_model.pb"}
     assert set(subset.signatures) == {"decode", "mix"}
+
+
+def test_a_subset_leaves_out_signatures_whose_files_lie_elsewhere(sign):
+    values = edited(("formats", "onnx", "files"), {"decode": ["onnx/decoder.onnx"], "mix": ["onnx/mix.onnx"]})
+    values["formats"]["onnx"]["signatures"] = ["decode", "mix"]
+    values["files"]["onnx/mix.onnx"] = {"sha256": "0" * 64, "bytes": 1}
+    whole = Manifest.parse(sign(values))
+    subset = whole.subset(("onnx",), ())
+    assert set(subset.files) == {"onnx/decoder.onnx"}
+    assert set(subset.signatures) == set(subset.formats["onnx"].signatures) == {"decode"}
+    assert subset.formats["onnx"].files == {"decode": ("onnx/decoder.onnx",)}
+    assert Manifest.parse(subset.to_bytes()) == subset
+    assert set(whole.subset(("onnx",), ("onnx/mix.onnx",)).signatures) == {"decode", "mix"}
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "formats.onnx.files must have decode, got "),
+        ({"decode": ["onnx/decoder.onnx"], "mix": ["golden.npz"]}, "must have decode, got decode, mix"),
+        (
+            {"decode": ["onnx/other.onnx"]},
+            "formats.onnx.files.decode names 'onnx/other.onnx', which files does not list",
+        ),
+    ],
+)
+def test_files_of_other_signatures_or_that_are_not_listed_are_refused(sign, files, message):
+    with pytest.raises(ManifestError, match=re.escape(message)):
+        Manifest.parse(sign(edited(("formats", "onnx", "files"), files)))
 
 
 def test_a_subset_is_a_manifest_of_its_own(sign):
