@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from cvae_export.errors import ExportError
+from cvae_export.quiet import quiet_native_libraries
 
 if TYPE_CHECKING:
     from cvae_export.form import Form
@@ -43,7 +44,8 @@ class Entry:
         if find_spec(self.library) is None:
             how = f"'cvae-export[{self.extra}]'" if self.extra else "--force-reinstall cvae-export"
             raise ExportError(f"the form {self.name} needs {self.needs}, which is not installed: pip install {how}")
-        member: Any = getattr(import_module(f"cvae_export.{self.module}"), self.member)
+        with quiet_native_libraries():  # TensorFlow's
+            member: Any = getattr(import_module(f"cvae_export.{self.module}"), self.member)
         if not self.takes_opset:
             return member
         return member() if opset is None else member(opset)

@@ -32,7 +32,7 @@ def test_all_is_every_form() -> None:
 def test_the_list_has_a_line_for_each_form_and_imports_nothing_heavy() -> None:
     program = (
         "import sys; from cvae_export.command import main; code = main(['--list']);"
-        "sys.exit(code or [name for name in ('tensorflow', 'jax', 'onnx') if name in sys.modules])"
+        "sys.exit(code or [name for name in ('tensorflow', 'jax', 'onnx') if name in sys.modules] or None)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -64,7 +64,7 @@ def test_the_list_says_which_library_is_missing(capsys: pytest.CaptureFixture[st
 
 
 def test_an_unknown_form_is_told_with_those_there_are() -> None:
-    with pytest.raises(ExportError, match="no form 'onxx': there are stablehlo, .*, weights, and all"):
+    with pytest.raises(ExportError, match=r"no form 'onxx': there are stablehlo, .*, weights, and all"):
         get_forms(["onxx"])
 
 
@@ -74,7 +74,7 @@ def test_a_few_forms_make_an_artifact_whose_card_shows_those(article_run: Run, t
     card = (tmp_path / "out" / "README.md").read_text()
     assert 'Interpreter("litert/decoder.tflite")' in card
     assert "onnxruntime" not in card
-    assert Manifest.parse((tmp_path / "out" / "manifest.json").read_bytes()) == manifest
+    assert Manifest.parse((tmp_path / "out" / "manifest.json").read_bytes()).formats == manifest.formats
 
 
 class TestOpset:
