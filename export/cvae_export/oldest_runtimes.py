@@ -16,7 +16,7 @@ _OLDEST: Mapping[str, Mapping[str, str]] = {
     "onnx": {"onnxruntime": "1.15.0"},  # the oldest wheel for Python 3.11
     "saved_model": {"tensorflow": "2.12.0"},  # the oldest wheel for Python 3.11
     "saved_model_xla": {"tensorflow": "2.20.0"},  # 2.19 reads an older XlaCallModule
-    "stablehlo": {"jax": "0.8.1"},  # 0.8.0 takes the file for one of 0 devices
+    "stablehlo": {"jax": "0.8.2"},  # 0.8.1 takes the file for one of 0 devices
 }
 
 
