@@ -22,7 +22,7 @@ def test_there_is_a_golden_of_each_of_the_first_forms() -> None:
 
 
 def replay(folder: Path, name: str, off_by: float = 0) -> None:
-    """Run a form on the recorded inputs; AssertionError if it gives other images than the recorded ones and `off_by`."""
+    """Run a form on the recorded inputs; AssertionError unless it gives the recorded images, moved by `off_by`."""
     manifest = Manifest.parse((folder / "manifest.json").read_bytes())
     written = manifest.formats[name]
     with np.load(folder / "golden.npz", allow_pickle=False) as goldens:
