@@ -7,6 +7,64 @@ from cvae_sdk.manifest import Manifest
 
 __all__ = ["model_card"]
 
+# How to load each form; without a recipe are those whose file says it all.
+_RECIPES: Mapping[str, str] = {
+    "onnx": """\
+With the SDK, which checks every byte that it loads:
+
+```python
+from cvae_sdk import Sampler
+
+images = Sampler("path/to/{name}").sample({last!r}, n=16, seed=0)
+```
+
+ONNX Runtime:
+
+```python
+session = onnxruntime.InferenceSession("onnx/decoder.onnx")
+(image,) = session.run(["image"], {{"z": z, "label": label}})
+```
+""",
+    "onnx_fp16": """\
+`onnx_fp16/decoder.onnx` and `onnx_fp16/mix.onnx` are the same in float16, float32 in and out, for GPUs.
+""",
+    "onnx_int8": """\
+`onnx_int8/decoder.onnx` and `onnx_int8/mix.onnx` have their large products in 8 bits, float32 in and out, for CPUs. An
+image depends, within the tolerance, on those in the same batch.
+""",
+    "saved_model": """\
+TensorFlow, plain operations; `saved_model/` is a TF Serving base path (`--model_base_path=...`):
+
+```python
+decode = tf.saved_model.load("saved_model/1").signatures["decode"]
+image = decode(z=tf.constant(z), label=tf.constant(label))["image"]
+```
+""",
+    "saved_model_xla": """\
+`saved_model_xla/1` has the same `decode` as one XlaCallModule operation, for TensorFlow programs that compile with XLA. A
+stock TF Serving refuses it.
+""",
+    "litert": """\
+LiteRT, any batch:
+
+```python
+decode = Interpreter("litert/decoder.tflite").get_signature_runner("decode")  # ai_edge_litert.interpreter
+image = decode(z=z, label=label)["image"]
+```
+""",
+    "stablehlo": """\
+JAX, on cpu, cuda or tpu, until {form.expires} at least; `stablehlo/decoder.mlirbc` is the same `main(z, label)` as a StableHLO
+{form.stablehlo_version} portable artifact:
+
+```python
+decode = jax.export.deserialize(open("stablehlo/decoder.jax_export", "rb").read()).call
+```
+""",
+    "weights": """\
+`weights.safetensors` holds the parameters by name; cvae-export's README has a decoder in NumPy that reads it.
+""",
+}
+
 
 def model_card(manifest: Manifest, data_licence: str) -> str:
     """README.md of an artifact, in Markdown with a YAML header; all its figures come from the manifest."""
@@ -18,7 +76,11 @@ def model_card(manifest: Manifest, data_licence: str) -> str:
         f"| `{name}` | `{form.path}` | {', '.join(form.signatures)} | {form.parity.max_abs_error:.2g} | {form.parity.cases} |"
         for name, form in sorted(manifest.formats.items())
     )
-    stablehlo = manifest.formats["stablehlo"]
+    recipes = "\n".join(
+        recipe.format(form=manifest.formats[name], name=manifest.name, last=manifest.classes[-1])
+        for name, recipe in _RECIPES.items()
+        if name in manifest.formats
+    )
     return f"""\
 ---
 license: {data_licence}
@@ -71,37 +133,8 @@ The largest difference of a pixel between each form, run in its own runtime, and
 ## Load it
 
 `decode` takes `z`, float32 [batch, {manifest.latent_dim}], and `label`, int32 [batch]; `mix` takes `class_weights`, float32
-[batch, {len(manifest.classes)}] with rows that sum to 1, in place of `label`. Any batch size. With the SDK, which checks every byte that it loads:
+[batch, {len(manifest.classes)}] with rows that sum to 1, in place of `label`. Any batch size.
 
-```python
-from cvae_sdk import Sampler
-
-images = Sampler("path/to/{manifest.name}").sample({manifest.classes[-1]!r}, n=16, seed=0)
-```
-
-ONNX Runtime:
-
-```python
-session = onnxruntime.InferenceSession("onnx/decoder.onnx")
-(image,) = session.run(["image"], {{"z": z, "label": label}})
-```
-
-TensorFlow, plain operations; `saved_model/` is a TF Serving base path (`--model_base_path=...`):
-
-```python
-decode = tf.saved_model.load("saved_model/1").signatures["decode"]
-image = decode(z=tf.constant(z), label=tf.constant(label))["image"]
-```
-
-`saved_model_xla/1` has the same `decode` as one XlaCallModule operation, for TensorFlow programs that compile with XLA. A
-stock TF Serving refuses it.
-
-JAX, on cpu, cuda or tpu, until {stablehlo.expires} at least; `stablehlo/decoder.mlirbc` is the same `main(z, label)` as a StableHLO
-{stablehlo.stablehlo_version} portable artifact:
-
-```python
-decode = jax.export.deserialize(open("stablehlo/decoder.jax_export", "rb").read()).call
-```
-
+{recipes}
 `manifest.json` lists every file with its SHA-256; `cvae verify path/to/{manifest.name}` checks them all and replays `golden.npz`.
 """

@@ -3,13 +3,13 @@
 import argparse
 import os
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from cvae_export.forms import DEFAULT_FORMS, get_forms, listing
 from cvae_export.interruption import Interrupted, Interruption
+from cvae_export.quiet import quiet_native_libraries
 
 if TYPE_CHECKING:
     from cvae_export.progress import Progress
@@ -21,12 +21,20 @@ __all__ = ["build_parser", "main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run cvae-export and return its exit code: 0; 2 after one line about what went wrong; 130 or 143 for a signal."""
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.list:
+        print(listing())
+        return 0
+    needed = {"RUN": options.run, "--out": options.out}
+    if options.check is None and (missing := [name for name, value in needed.items() if value is None]):
+        parser.error(f"the following arguments are required: {', '.join(missing)}")
     try:
         with Interruption() as interruption:
-            return _export(options, interruption)
+            return _export(options, interruption) if options.check is None else _check(options, interruption)
     except Interrupted as interrupted:
-        print(f"cvae-export: interrupted; {options.out} was not made", file=sys.stderr)
+        what = f"{options.out} was not made" if options.check is None else f"{options.check} was not checked"
+        print(f"cvae-export: interrupted; {what}", file=sys.stderr)
         return 128 + interrupted.number
 
 
@@ -61,52 +69,76 @@ def _export_showing(options: argparse.Namespace, interruption: Interruption, pro
     progress.status("reading the run")
     run = load_run(options.run)
     progress.status("importing TensorFlow")
-    with _quiet_native_libraries():  # after the checks, since TensorFlow takes seconds to import
-        from cvae_export.artifact import FORMS, export_run
-    progress.begin(len(FORMS))
-    return export_run(run, options.out, name=options.name, timings=options.timings, on_form=on_form, on_step=on_step)
+    with quiet_native_libraries():  # after the checks, since TensorFlow takes seconds to import
+        from cvae_export.artifact import export_run
+
+        forms = get_forms(options.forms, options.opset)
+    progress.begin(len(forms))
+    name = options.name or options.run.resolve().name
+    return export_run(
+        run, options.out, name=name, forms=forms, timings=options.timings, on_form=on_form, on_step=on_step
+    )
+
+
+def _check(options: argparse.Namespace, interruption: Interruption) -> int:
+    from cvae_sdk import CvaeError
+    from cvae_training import TrainingError, load_run
+
+    def on_form(name: str, form: "Format") -> None:
+        interruption.check()
+        print(f"{name:16} max_abs_error {form.parity.max_abs_error:.1e} over {form.parity.cases} inputs")
+
+    try:
+        run = options.run or options.check_run
+        loaded = None if run is None else load_run(run)
+        with quiet_native_libraries():
+            from cvae_export.check import check_artifact
+        manifest = check_artifact(options.check, loaded, on_form)
+    except (CvaeError, TrainingError) as error:
+        print(f"cvae-export: {error}", file=sys.stderr)
+        return 2
+    print(f"artifact {manifest.name} in {options.check} is whole, and its forms give the images that they should")
+    return 0
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of cvae-export."""
     parser = _OneLineParser(
         prog="cvae-export",
-        description="Export a run's decoder as StableHLO, SavedModel (plain and by jax2tf) and ONNX. Each written form "
+        description="Export a run's decoder to the forms that people serve from. Each written form "
         "is run and compared with the JAX model; the artifact's folder appears whole, or not at all.",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="the run folder that cvae-train left")
+    parser.add_argument("run", type=Path, nargs="?", metavar="RUN", help="the run folder that cvae-train left")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the artifact folder to create; must not exist")
+    parser.add_argument("--name", metavar="NAME", help="the artifact's name [the run folder's]")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="the artifact folder to create; must not exist"
+        "--forms",
+        type=lambda text: tuple(text.split(",")),
+        default=DEFAULT_FORMS,
+        metavar="A,B,...",
+        help=f"the forms to write, or all [{','.join(DEFAULT_FORMS)}]",
     )
-    parser.add_argument("--name", metavar="NAME", help="the artifact's name [the folder's]")
+    parser.add_argument("--opset", type=int, metavar="N", help="ONNX's operator set [17]")
+    parser.add_argument("--list", action="store_true", help="say what each form is for and what it needs, and stop")
+    parser.add_argument(
+        "--check",
+        type=Path,
+        metavar="ARTIFACT",
+        help="write nothing: check the files of an artifact, and replay its recorded images by every form",
+    )
+    parser.add_argument(
+        "--run",
+        type=Path,
+        dest="check_run",
+        metavar="RUN",
+        help="with --check: compare every form with this run's model, as an export does",
+    )
     parser.add_argument(
         "--timings",
         action="store_true",
         help="measure each form's speed on this machine for the report; two exports then differ in it",
     )
     return parser
-
-
-@contextmanager
-def _quiet_native_libraries() -> Iterator[None]:
-    """Keep TensorFlow's C++ side, which tells about its build whatever its log level, off the terminal.
-
-    What it said is shown after all when the import fails.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            said.seek(0)
-            os.write(terminal, said.read())
-            raise
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
 
 
 class _OneLineParser(argparse.ArgumentParser):

@@ -7,6 +7,7 @@ know, so a field may be added without a new schema version; a changed or removed
 SCHEMA_VERSION's history:
     1   2026-11-22   the first
         2026-11-23   formats may have oldest_runtime
+        2026-11-23   parity may have off_by_more_than_1 and off_by_more_than_8
 """
 
 import hashlib
@@ -76,6 +77,9 @@ class Parity:
     max_latent_error: float | None = None
     """Of an encoder's outputs, relative to a value above 1; None where no signature has such outputs."""
     latent_tolerance: float | None = None
+    off_by_more_than_1: float | None = None
+    """Share of pixels whose level of 256 differs by more than 1."""
+    off_by_more_than_8: float | None = None
 
 
 @dataclass(frozen=True)
@@ -282,6 +286,12 @@ def _format(value: object, field: str) -> Format:
             cases=read_integer(parity.get("cases"), f"{field}.parity.cases", 1),
             max_latent_error=read_optional_number(parity.get("max_latent_error"), f"{field}.parity.max_latent_error"),
             latent_tolerance=read_optional_number(parity.get("latent_tolerance"), f"{field}.parity.latent_tolerance"),
+            off_by_more_than_1=read_optional_number(
+                parity.get("off_by_more_than_1"), f"{field}.parity.off_by_more_than_1"
+            ),
+            off_by_more_than_8=read_optional_number(
+                parity.get("off_by_more_than_8"), f"{field}.parity.off_by_more_than_8"
+            ),
         ),
         opset=None if opset is None else read_integer(opset, f"{field}.opset", 1),
         stablehlo_version=read_optional_string(values.get("stablehlo_version"), f"{field}.stablehlo_version"),

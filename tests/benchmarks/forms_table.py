@@ -19,9 +19,10 @@ import numpy as np
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import jax
 
-from cvae_export import FORMS, build_decoder, export_run
+from cvae_export import build_decoder, export_run
 from cvae_export.differences import DifferenceLog
 from cvae_export.form import Form
+from cvae_export.forms import get_forms
 from cvae_export.speed import machine, measure_speeds, size_in_bytes
 from cvae_sdk.latents import standard_normal_latents
 from cvae_sdk.manifest import MANIFEST_NAME, Manifest
@@ -44,7 +45,7 @@ def decode_of(form: Form, folder: Path) -> Decode | None:
 def rows_of(folder: Path, reference: Decode | None) -> list[list[str]]:
     """The table of the artifact in `folder`; its StableHLO is the reference where none is given."""
     manifest = Manifest.parse((folder / MANIFEST_NAME).read_bytes())
-    forms = [form for form in FORMS if form.name in manifest.formats]
+    forms = get_forms(tuple(manifest.formats))
     if reference is None:
         by_name = {form.name: form for form in forms}
         if "stablehlo" not in by_name:
@@ -83,7 +84,7 @@ def table_of(path: Path) -> list[list[str]]:
     run = load_run(path)
     call = jax.jit(build_decoder(run).functions["decode"].positional)
     with tempfile.TemporaryDirectory() as folder:
-        export_run(run, Path(folder) / "artifact")
+        export_run(run, Path(folder) / "artifact", forms=get_forms(("all",)))
         return rows_of(Path(folder) / "artifact", lambda inputs: np.asarray(call(inputs["z"], inputs["label"])))
 
 

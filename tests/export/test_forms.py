@@ -11,7 +11,7 @@ from onnx import helper
 from tensorflow.core.protobuf import saved_model_pb2
 
 from cvae_export import ExportError, build_decoder
-from cvae_export.onnx import check_portable
+from cvae_export.onnx_graph import check_portable
 from cvae_export.saved_model_xla import SAVED_MODEL_XLA
 from cvae_export.stablehlo import STABLEHLO_VERSION
 from cvae_sdk import Manifest

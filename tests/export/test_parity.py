@@ -82,6 +82,7 @@ def test_the_manifest_has_each_forms_largest_error_over_enough_inputs(artifact: 
         assert form.parity.max_abs_error <= tolerance(run)
         assert form.parity.cases >= 200
         assert form.parity.tolerance == 1e-5
+        assert form.parity.off_by_more_than_1 == form.parity.off_by_more_than_8 == 0
 
 
 def test_the_gates_inputs_have_every_class_and_the_asked_batch_sizes(article_run: Run) -> None:
