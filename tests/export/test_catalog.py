@@ -64,7 +64,7 @@ def test_the_list_says_which_library_is_missing(capsys: pytest.CaptureFixture[st
 
 
 def test_an_unknown_form_is_told_with_those_there_are() -> None:
-    with pytest.raises(ExportError, match="no form 'onxx': there are stablehlo, .*, weights, and all"):
+    with pytest.raises(ExportError, match=r"no form 'onxx': there are stablehlo, .*, weights, and all"):
         get_forms(["onxx"])
 
 
