@@ -35,9 +35,16 @@ def test_the_manifest_has_the_oldest_runtime_of_the_first_four_forms(artifact: P
     assert told["stablehlo"] == {"jax"}
 
 
+def test_what_jax_writes_is_measured_for_the_jax_that_wrote_it() -> None:
+    assert oldest_runtime("stablehlo", Written((), {"jax": "0.10.2"})) == {"jax": "0.8.2"}
+    assert oldest_runtime("stablehlo", Written((), {"jax": "0.99.0"})) is None
+    assert oldest_runtime("saved_model_xla", Written((), {})) is None
+
+
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_the_oldest_runtime_is_no_newer_than_the_one_that_runs_these_tests(form) -> None:
-    for runtime, oldest in (oldest_runtime(form.name, Written((), {})) or {}).items():
+    written = Written((), {"jax": version("jax")})
+    for runtime, oldest in (oldest_runtime(form.name, written) or {}).items():
         assert numbers(oldest) <= installed(runtime)
 
 
