@@ -1,5 +1,5 @@
-# Two commands for everyone: make demo, make test. For developers: make check, make format, make lock.
-.PHONY: demo test check format lock
+# Two commands for everyone: make demo, make test. For developers: make check, make format, make lock, make test-latest.
+.PHONY: demo test test-latest check format lock
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -21,6 +21,10 @@ demo: .venv/.ready
 
 test: .venv/.ready
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# The tests of export on the newest JAX, if there is a Python 3.12 or newer for it.
+test-latest: .venv/.ready
+	@tools/test_latest.sh --numprocesses 2 --dist loadfile
 
 check: .venv/.ready
 	@$(BIN)/ruff check

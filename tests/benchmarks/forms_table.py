@@ -84,7 +84,7 @@ def table_of(path: Path) -> list[list[str]]:
     run = load_run(path)
     call = jax.jit(build_decoder(run).functions["decode"].positional)
     with tempfile.TemporaryDirectory() as folder:
-        export_run(run, Path(folder) / "artifact")
+        export_run(run, Path(folder) / "artifact", forms=get_forms(("all",)))
         return rows_of(Path(folder) / "artifact", lambda inputs: np.asarray(call(inputs["z"], inputs["label"])))
 
 

@@ -19,15 +19,28 @@ from cvae_sdk.manifest import MANIFEST_NAME, Manifest
 VERSIONS = {
     "onnxruntime": ("1.15.0", "1.16.3", "1.17.0", "1.18.0", "1.20.0", "1.23.0"),
     "tensorflow-cpu": ("2.12.0", "2.14.0", "2.16.1", "2.17.0", "2.18.0", "2.19.0", "2.20.0"),
-    "jax": ("0.4.30", "0.4.34", "0.4.36", "0.5.3", "0.6.2", "0.7.2", "0.8.3", "0.9.2"),
-    "ai-edge-litert": ("1.0.1", "1.1.0", "1.2.0", "1.4.0", "2.0.2", "2.1.0"),
+    "jax": (
+        "0.4.30",
+        "0.4.34",
+        "0.4.36",
+        "0.5.3",
+        "0.6.2",
+        "0.7.2",
+        "0.8.0",
+        "0.8.1",
+        "0.8.2",
+        "0.8.3",
+        "0.9.2",
+        "0.10.2",
+    ),
+    "ai-edge-litert": ("1.0.0", "1.0.1", "1.1.0", "1.2.0", "1.4.0", "2.0.2", "2.1.0"),
 }
 # What was built against NumPy 1, or leaves its newest compatible companions unsaid.
 COMPANIONS = {
     "onnxruntime": {"1.15.0": ["numpy<2"], "1.16.3": ["numpy<2"], "1.17.0": ["numpy<2"], "1.18.0": ["numpy<2"]},
     "tensorflow-cpu": {version: ["numpy<2"] for version in ("2.12.0", "2.14.0", "2.16.1", "2.17.0")},
     "jax": {version: [f"jaxlib=={version}", "absl-py", "flatbuffers"] for version in VERSIONS["jax"]},
-    "ai-edge-litert": {},
+    "ai-edge-litert": {"1.0.0": ["numpy<2"], "1.0.1": ["numpy<2"]},
 }
 PRELUDE = """
 import json, sys
@@ -44,8 +57,10 @@ def tell(form, open_and_run):
 """
 PROBES = {
     "onnxruntime": """
+import os
 import onnxruntime
 def run(path):
+    path = path + "/decoder.onnx" if os.path.isdir(path) else path
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return session.run(["image"], {"z": z, "label": label})[0]
 for form in paths:

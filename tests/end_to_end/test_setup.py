@@ -60,3 +60,20 @@ def test_a_python_without_pip_is_told(checkout: Path, tmp_path: Path) -> None:
     assert len(lines) == 1
     assert "has no pip: install it" in lines[0]
     assert not (checkout / ".venv").exists()
+
+
+def test_without_a_python_for_the_newest_jax_its_tests_say_that_nothing_was_tested(
+    checkout: Path, tmp_path: Path
+) -> None:
+    old = python_that(tmp_path, "exit 1")
+    done = subprocess.run(
+        ["/bin/sh", checkout / "tools" / "test_latest.sh"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHON": str(old)},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("test-latest: nothing was tested: the newest JAX needs Python 3.12 or 3.13")
+    assert not (checkout / ".venv-latest").exists()
