@@ -11,12 +11,16 @@ __all__ = ["model_card"]
 def model_card(manifest: Manifest, data_licence: str) -> str:
     """README.md of an artifact, in Markdown with a YAML header; all its figures come from the manifest."""
     training: Mapping[str, Any] = manifest.training
-    config, metrics = training["config"], training["metrics"]
     height, width, channels = manifest.image_shape
-    held_out, train = metrics["held_out"], metrics["train"]
     parity = "\n".join(
         f"| `{name}` | `{form.path}` | {', '.join(form.signatures)} | {form.parity.max_abs_error:.2g} | {form.parity.cases} |"
         for name, form in sorted(manifest.formats.items())
+    )
+    mix = (
+        f"""; `mix` takes `class_weights`, float32
+[batch, {len(manifest.classes)}] with rows that sum to 1, in place of `label`"""
+        if "mix" in manifest.signatures
+        else ""
     )
     stablehlo = manifest.formats["stablehlo"]
     return f"""\
@@ -25,18 +29,16 @@ license: {data_licence}
 pipeline_tag: unconditional-image-generation
 library_name: cvae-sdk
 tags:
-  - variational-autoencoder
+{"  - variational-autoencoder" if training else "  - image-generation"}
   - class-conditional
   - jax
   - onnx
   - tensorflow
-datasets:
-  - {training["data_set"]}
----
+{_data_sets(training)}---
 
 # {manifest.name}
 
-The decoder of a class-conditional variational autoencoder: latents z ~ N(0, I) and a class in, an image out.
+The decoder of a class-conditional {"variational autoencoder" if training else "model"}: latents z ~ N(0, I) and a class in, an image out.
 
 ![samples, one row per class](samples.png)
 
@@ -45,20 +47,11 @@ The decoder of a class-conditional variational autoencoder: latents z ~ N(0, I) 
 | classes | {", ".join(manifest.classes)} |
 | latent_dim | {manifest.latent_dim} |
 | image | {height} x {width} x {channels}, float32 in [0, 1] |
-| trained on | `{training["data_set"]}`: {training["images"]["train"]} images, {training["images"]["held_out"]} held out |
-| settings | likelihood {config["objective"]["likelihood"]}, kl_weight {config["objective"]["kl_weight"]}, {config["epochs"]} epochs, batch {config["batch_size"]}, learning rate {config["optimizer"]["learning_rate"]} |
-| created | {manifest.created} |
+{_trained_on(training)}| created | {manifest.created} |
 
 ## Measured quality
 
-In nats per image, after the last epoch; mse is half the squared error, summed over pixels.
-
-| | loss | mse | kl |
-| --- | --- | --- | --- |
-| training images | {train["loss"]:.2f} | {train["mse"]:.2f} | {train["kl"]:.2f} |
-| held-out images | {held_out["loss"]:.2f} | {held_out["mse"]:.2f} | {held_out["kl"]:.2f} |
-
-Samples are blurrier than real images, and a few per cent of them cannot be told for the class that was asked for.
+{_quality(training)}
 
 ## Parity
 
@@ -70,8 +63,7 @@ The largest difference of a pixel between each form, run in its own runtime, and
 
 ## Load it
 
-`decode` takes `z`, float32 [batch, {manifest.latent_dim}], and `label`, int32 [batch]; `mix` takes `class_weights`, float32
-[batch, {len(manifest.classes)}] with rows that sum to 1, in place of `label`. Any batch size. With the SDK, which checks every byte that it loads:
+`decode` takes `z`, float32 [batch, {manifest.latent_dim}], and `label`, int32 [batch]{mix}. Any batch size. With the SDK, which checks every byte that it loads:
 
 ```python
 from cvae_sdk import Sampler
@@ -105,3 +97,34 @@ decode = jax.export.deserialize(open("stablehlo/decoder.jax_export", "rb").read(
 
 `manifest.json` lists every file with its SHA-256; `cvae verify path/to/{manifest.name}` checks them all and replays `golden.npz`.
 """
+
+
+def _data_sets(training: Mapping[str, Any]) -> str:
+    return f"datasets:\n  - {training['data_set']}\n" if training else ""
+
+
+def _trained_on(training: Mapping[str, Any]) -> str:
+    """The rows about data and settings, of a run."""
+    if not training:
+        return ""
+    config, images = training["config"], training["images"]
+    return f"""\
+| trained on | `{training["data_set"]}`: {images["train"]} images, {images["held_out"]} held out |
+| settings | likelihood {config["objective"]["likelihood"]}, kl_weight {config["objective"]["kl_weight"]}, {config["epochs"]} epochs, batch {config["batch_size"]}, learning rate {config["optimizer"]["learning_rate"]} |
+"""
+
+
+def _quality(training: Mapping[str, Any]) -> str:
+    """What was measured of the images, which is nothing where there was no run."""
+    if not training:
+        return "Nothing was measured: this is a function that was exported, and not a run. How it was trained, and how good its images are, this card does not know."
+    held_out, train = training["metrics"]["held_out"], training["metrics"]["train"]
+    return f"""\
+In nats per image, after the last epoch; mse is half the squared error, summed over pixels.
+
+| | loss | mse | kl |
+| --- | --- | --- | --- |
+| training images | {train["loss"]:.2f} | {train["mse"]:.2f} | {train["kl"]:.2f} |
+| held-out images | {held_out["loss"]:.2f} | {held_out["mse"]:.2f} | {held_out["kl"]:.2f} |
+
+Samples are blurrier than real images, and a few per cent of them cannot be told for the class that was asked for."""
