@@ -8,19 +8,19 @@ and a one-hot row is the same as its label.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int32
+from jaxtyping import Array, Float, Int32, PyTree
 
 from cvae_sdk.manifest import Signature, TensorSpec
 from cvae_training import Run
 from cvae_training.inference import mean_image
 
-__all__ = ["BATCH", "Decoder", "Function", "build_decoder"]
+__all__ = ["BATCH", "Decoder", "Function", "build_decoder", "named_parameters"]
 
 BATCH = "batch"
 
@@ -56,6 +56,10 @@ class Decoder:
     latent_dim: int
     classes: tuple[str, ...]
     image_shape: tuple[int, int, int]
+    parameters: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    """What was trained, by path: decoder/Dense_0/kernel."""
+    network: Mapping[str, Any] | None = None
+    """What a reader of the parameters has to know beside their shapes; None where only JAX knows the function."""
 
 
 def build_decoder(run: Run) -> Decoder:
@@ -86,4 +90,29 @@ def build_decoder(run: Run) -> Decoder:
         latent_dim=latent_dim,
         classes=run.classes,
         image_shape=run.image_shape,
+        parameters=named_parameters(params),
+        network=_network(run),
     )
+
+
+def named_parameters(params: PyTree) -> dict[str, np.ndarray]:
+    """A tree of parameters as arrays by path, as `--trainable` has them: decoder/Dense_0/kernel."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(params)
+    return {
+        "/".join(str(getattr(key, "key", key)) for key in path).removeprefix("params/"): np.asarray(leaf)
+        for path, leaf in leaves
+    }
+
+
+def _network(run: Run) -> dict[str, Any]:
+    model = run.model
+    return {
+        "activation": run.config.model.activation,
+        "classes": len(run.classes),
+        "convolutions": len(model.channels),
+        "dense_layers": len(model.decoder_dimensions) - bool(model.channels),
+        "flow_layers": model.flow_layers,
+        "image_shape": run.image_shape,
+        "last_activation": bool(model.channels) or not model.drop_last_activation,
+        "likelihood": run.config.objective.likelihood,
+    }

@@ -8,7 +8,10 @@ import numpy as np
 
 from cvae_export.decoder import Decoder
 
-__all__ = ["Form", "Loaded", "Runner", "Written"]
+__all__ = ["TOLERANCE", "Form", "Loaded", "Runner", "Written"]
+
+TOLERANCE = 1e-5
+"""float32 sums in another order differ by about 3e-7 in a pixel; a grey level is 4e-3."""
 
 Runner = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 """Runs a signature of a written form in its own runtime: inputs by name in, outputs by name out."""
@@ -41,3 +44,5 @@ class Form:
     path: str
     write: Callable[[Decoder, Path], Written] = field(repr=False)
     load: Callable[[Path], Iterable[Loaded]] = field(repr=False)
+    tolerance: float = TOLERANCE
+    """How far a pixel in [0, 1] may be from the JAX model's."""

@@ -14,6 +14,7 @@ import tensorflow as tf
 from cvae_export.decoder import Decoder
 from cvae_export.errors import ExportError
 from cvae_export.form import Form, Loaded, Runner, Written
+from cvae_export.saved_model_names import make_canonical
 from cvae_export.tf_graph import Constant, to_tf_function
 
 __all__ = ["SAVED_MODEL", "load_saved_model", "save_saved_model"]
@@ -32,6 +33,7 @@ def save_saved_model(functions: dict[str, Any], folder: Path) -> Path:
     except tf.errors.OpError as error:
         raise ExportError(f"cannot write {folder.name}: {str(error.message).splitlines()[0]}") from error
     (folder / _VERSION / "assets").rmdir()  # empty, and lost by whatever keeps files only
+    make_canonical(folder / _VERSION)
     return folder / _VERSION
 
 

@@ -11,13 +11,13 @@ import numpy as np
 import onnxruntime
 import pytest
 import tensorflow as tf
-import tf2onnx
 from flax import nnx
 from jax import lax
 
 import cvae_export.tf_graph
 from cvae_export import UnsupportedPrimitiveError
 from cvae_export.decoder import Function
+from cvae_export.onnx_graph import to_onnx
 from cvae_export.tf_graph import to_tf_function
 from cvae_export.tf_rules import RULES
 from cvae_sdk.manifest import Signature, TensorSpec
@@ -27,17 +27,20 @@ FEATURES = 6
 TOLERANCE = 5e-6
 
 
-def draw(call: Callable[..., jax.Array]) -> Any:
-    """`call` of z float32 [batch, 6] and label int32 [batch], as a tf.function."""
+def function_of(call: Callable[..., jax.Array]) -> Function:
+    """`call` of z float32 [batch, 6] and label int32 [batch], as what is exported."""
     inputs = {"z": TensorSpec("float32", ("batch", FEATURES)), "label": TensorSpec("int32", ("batch",))}
     signature = Signature(inputs, {"image": TensorSpec("float32", ("batch",))})
-    return to_tf_function(Function(lambda *arguments: {"image": call(*arguments)}, signature))
+    return Function(lambda z, label: {"image": call(z, label)}, signature)
 
 
-def to_onnx(drawn: Any) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """The drawn function by ONNX Runtime; every operator must be a standard one."""
-    model, _ = tf2onnx.convert.from_function(drawn, drawn.input_signature, opset=17)
-    assert {node.domain for node in model.graph.node} == {""}
+def draw(call: Callable[..., jax.Array]) -> Any:
+    return to_tf_function(function_of(call))
+
+
+def in_onnx(call: Callable[..., jax.Array]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The drawn function in ONNX Runtime."""
+    model = to_onnx(function_of(call))
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_inputs()]
 
@@ -50,8 +53,7 @@ def to_onnx(drawn: Any) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
 
 def assert_drawn_equal(call: Callable[..., jax.Array], batches: tuple[int, ...] = (1, 2, 7)) -> None:
     """TensorFlow and ONNX Runtime give what JAX gives."""
-    drawn = draw(call)
-    onnx = to_onnx(drawn)
+    drawn, onnx = draw(call), in_onnx(call)
     for batch in batches:
         rng = np.random.default_rng(batch)
         z = rng.standard_normal((batch, FEATURES)).astype(np.float32)
@@ -187,8 +189,7 @@ def test_a_primitive_is_drawn_as_jax_computes_it(primitive: str, monkeypatch: py
 @pytest.mark.parametrize("name", ["log1p", "expm1"])
 def test_small_and_large_numbers_keep_their_precision(name: str) -> None:
     """tf2onnx has neither operation: identities of others stand for them."""
-    drawn = draw(lambda z, label: getattr(jnp, name)(z))
-    onnx = to_onnx(drawn)
+    drawn, onnx = draw(lambda z, label: getattr(jnp, name)(z)), in_onnx(lambda z, label: getattr(jnp, name)(z))
     z = np.array([[-1, -0.999, -1e-3, -1e-8, 1e-30, 0], [1e-8, 1e-3, 1, 80, 1e30, np.inf]], np.float32)
     with np.errstate(divide="ignore", over="ignore"):
         expected = getattr(np, name)(z.astype(np.float64)).astype(np.float32)

@@ -1,0 +1,113 @@
+"""ONNX in fewer bits, z, label -> image and z, class_weights -> image; what goes in and comes out stays float32.
+
+onnx_fp16/{decoder,mix}.onnx    float16 throughout: half the size; faster on GPUs, not on CPUs, which compute in float32
+onnx_int8/{decoder,mix}.onnx    the large matrix products in 8 bits, each activation scaled to what a batch needs
+
+In int8 a matrix product is sum (a - a0) w * s_a * s_w, with integers a of 8 bits and w of 7; s_a and a0 follow from the
+smallest and the largest activation of the whole batch, so an image depends, within the tolerance, on those beside it.
+"""
+
+import logging
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import onnx
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from cvae_export.decoder import Decoder
+from cvae_export.errors import ExportError
+from cvae_export.form import Form, Loaded, Written
+from cvae_export.onnx import open_session
+from cvae_export.onnx_graph import OPSET, WRITTEN_BY, check_portable, to_onnx
+from cvae_export.onnx_names import with_canonical_names
+
+__all__ = ["FP16_TOLERANCE", "INT8_TOLERANCE", "fp16_form", "int8_form", "to_fp16", "to_int8"]
+
+FP16_TOLERANCE = 1e-2
+"""A float16 has 11 bits, so each value that passes is off by up to 5e-4 of itself; 2.3e-3 was measured after a flow of
+16 layers, 1e-3 without."""
+INT8_TOLERANCE = 0.2
+"""A weight of 7 bits is off by up to 1/254 of its column's largest, an activation by 1/510 of a batch's range; sums
+spread that over a pixel's logit, which the sigmoid passes on at 1/4 at most. 0.08 was measured."""
+SMALLEST_SIDE = 64
+"""Smaller products cost little, and lose much: the latents, and a learned prior's layers, go through them."""
+_FILES = {"decode": "decoder.onnx", "mix": "mix.onnx"}
+
+
+def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model in float16, but for its inputs and outputs."""
+    path = list(sys.path)
+    from onnxruntime.transformers import float16  # puts its own folder on the path
+
+    sys.path[:] = path
+    return float16.convert_float_to_float16(model, keep_io_types=True)
+
+
+def to_int8(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its large matrix products in 8 bits, a scale for each column of weights.
+
+    Weights have 7 bits: with 8, processors without VNNI instructions cut sums of two products off at 16 bits. A
+    convolution stays float32: ONNX Runtime's integer one is slower.
+    """
+    shapes = {tensor.name: tensor.dims for tensor in model.graph.initializer}
+    large = [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "MatMul" and min(shapes.get(node.input[1], [0])) >= SMALLEST_SIDE
+    ]
+    if not large:
+        return model
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)  # it advises a preparation that tf2onnx has done
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            before, after = Path(folder, "before.onnx"), Path(folder, "after.onnx")
+            before.write_bytes(model.SerializeToString())
+            quantize_dynamic(
+                before,
+                after,
+                op_types_to_quantize=["MatMul"],
+                nodes_to_quantize=large,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                reduce_range=True,
+            )
+            return onnx.load(after)
+    finally:
+        root.setLevel(level)
+
+
+def _write(
+    decoder: Decoder, folder: Path, *, opset: int, least: str, change: Callable[[onnx.ModelProto], onnx.ModelProto]
+) -> Written:
+    since = onnx.defs.get_schema(least).since_version if least else 1
+    if opset < since:
+        raise ExportError(f"{folder.name}: opset {opset} is too old for {least}: give {since} or newer with --opset")
+    folder.mkdir(parents=True)
+    signatures = tuple(name for name in _FILES if name in decoder.functions)
+    for name in signatures:
+        model = with_canonical_names(change(to_onnx(decoder.functions[name], opset)))
+        check_portable(model, opset)
+        (folder / _FILES[name]).write_bytes(model.SerializeToString(deterministic=True))
+    return Written(signatures, {**WRITTEN_BY, "onnxruntime": version("onnxruntime")}, opset=opset)
+
+
+def _load(folder: Path) -> Iterable[Loaded]:
+    return [Loaded(name, open_session(folder / file)) for name, file in _FILES.items() if (folder / file).exists()]
+
+
+def fp16_form(opset: int = OPSET) -> Form:
+    """float16, written at an opset."""
+    write = partial(_write, opset=opset, least="", change=to_fp16)
+    return Form("onnx_fp16", "onnx_fp16", write, _load, FP16_TOLERANCE)
+
+
+def int8_form(opset: int = OPSET) -> Form:
+    """Weights and activations of 8 bits, written at an opset."""
+    write = partial(_write, opset=opset, least="DynamicQuantizeLinear", change=to_int8)
+    return Form("onnx_int8", "onnx_int8", write, _load, INT8_TOLERANCE)
