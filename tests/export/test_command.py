@@ -1,6 +1,7 @@
 """The command cvae-export: its mistakes cost one line and exit code 2."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,6 +62,20 @@ def test_a_run_without_checkpoint_is_told(run_folder: Path, tmp_path: Path, caps
         (unfinished / name).write_bytes((run_folder / name).read_bytes())
     line = mistake([str(unfinished), "--out", str(tmp_path / "out")], capsys)
     assert "no checkpoint in" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_told(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(run_folder, damaged)
+    for path in (damaged / "checkpoints").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:-1] + b"?")
+    line = mistake([str(damaged), "--out", str(tmp_path / "out")], capsys)
+    assert "no checkpoint in" in line
+    assert "is whole" in line
     assert not (tmp_path / "out").exists()
 
 
