@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from cvae_export.progress import Progress
     from cvae_sdk import Manifest
     from cvae_sdk.manifest import Format
+    from cvae_training import Run
 
 __all__ = ["build_parser", "main"]
 
@@ -48,8 +50,6 @@ def _export(options: argparse.Namespace, interruption: Interruption) -> int:
 
 
 def _export_showing(options: argparse.Namespace, interruption: Interruption, progress: "Progress") -> "Manifest":
-    from cvae_training import load_run
-
     def on_form(name: str, form: "Format") -> None:
         interruption.check()
         progress(name, form)
@@ -59,12 +59,24 @@ def _export_showing(options: argparse.Namespace, interruption: Interruption, pro
         progress.step(name, what)
 
     progress.status("reading the run")
-    run = load_run(options.run)
+    run = _load(options.run)
     progress.status("importing TensorFlow")
     with _quiet_native_libraries():  # after the checks, since TensorFlow takes seconds to import
         from cvae_export.artifact import FORMS, export_run
     progress.begin(len(FORMS))
     return export_run(run, options.out, name=options.name, timings=options.timings, on_form=on_form, on_step=on_step)
+
+
+def _load(folder: Path) -> "Run":
+    """The run, with a line for each damaged checkpoint that was passed over; where none is whole, the error says so."""
+    from cvae_training import CheckpointWarning, load_run
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", CheckpointWarning)
+        run = load_run(folder)
+    for warning in told:
+        print(f"cvae-export: {warning.message}", file=sys.stderr)
+    return run
 
 
 def build_parser() -> argparse.ArgumentParser:
