@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import PyTree
 
 from cvae_export.decoder import BATCH, Decoder, Function
@@ -79,7 +80,7 @@ def _checked_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 def _is_size(value: object) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= 1
 
 
 def _checked_params(params: PyTree) -> PyTree:
@@ -91,9 +92,7 @@ def _checked_params(params: PyTree) -> PyTree:
 def _checked_leaf(path: str, leaf: object) -> object:
     if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return leaf
-    if isinstance(leaf, jax.core.Tracer) or not isinstance(
-        leaf, jax.Array | np.ndarray | np.generic | bool | int | float
-    ):
+    if isinstance(leaf, Tracer) or not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float):
         raise DecoderError(
             f"params{path} is {_shown(leaf)}, and not an array: "
             "part the arrays of a module from the rest (flax.nnx.split, equinox.partition)"

@@ -32,7 +32,7 @@ def gather(
     axes = [axis for axis in numbers.start_index_map if slice_sizes[axis] != x.shape[axis]]
     limits = {axis: tf.shape(x)[axis] - slice_sizes[axis] for axis in numbers.start_index_map if axis in axes}
     limits |= dict.fromkeys(set(numbers.start_index_map) - set(axes), tf.constant(0))
-    asked = {axis: indices[..., i] for i, axis in enumerate(numbers.start_index_map)}
+    asked = {axis: tf.gather(indices, i, axis=-1) for i, axis in enumerate(numbers.start_index_map)}
     starts = {axis: tf.clip_by_value(start, 0, limits[axis]) for axis, start in asked.items()}
     rank = len(indices.shape) - 1 + len(numbers.offset_dims)
     places = [i for i in range(rank) if i not in numbers.offset_dims]  # of the indices' own axes in the result
@@ -50,7 +50,7 @@ def gather(
 def _along(
     x: tf.Tensor, start: tf.Tensor, axis: int, slice_sizes: Sequence[Any], numbers: Any, places: list[int]
 ) -> tf.Tensor:
-    result = tf.gather(x, start[..., None] + tf.range(slice_sizes[axis]), axis=axis)
+    result = tf.gather(x, tf.expand_dims(start, -1) + tf.range(slice_sizes[axis]), axis=axis)
     window = axis + len(places)  # where tf.gather puts the window's axis, after the indices' own
     dropped = [i if i < axis else i + len(places) for i in numbers.collapsed_slice_dims]
     others = [i for i in range(len(result.shape)) if not axis <= i < window and i not in dropped]
