@@ -145,7 +145,8 @@ def _fill(
         with _in_one_line(f"{form.name} cannot be opened"):
             loaded = list(form.load(folder / form.path))
         log = differences[form.name] = DifferenceLog()
-        parity = measure_parity(form.name, loaded, decoder, observe=_noting(form.name, log, on_step))
+        with _in_one_line(f"{form.name} cannot be run"):
+            parity = measure_parity(form.name, loaded, decoder, observe=_noting(form.name, log, on_step))
         oldest = oldest_runtime(form.name, written)
         formats[form.name] = Format(form.path, parity=parity, oldest_runtime=oldest, **vars(written))
         on_form(form.name, formats[form.name])

@@ -32,7 +32,7 @@ TOLERANCE = 2e-6
 
 
 class NnxDecoder(nnx.Module):
-    """Embedding, layer and batch norm, transposed convolution, bilinear resize, exact gelu."""
+    """Embedding, layer and batch norm, transposed convolution, bilinear resize, gelu."""
 
     def __init__(self, rngs: nnx.Rngs) -> None:
         self.table = nnx.Embed(len(CLASSES), LATENT_DIM, rngs=rngs)
@@ -45,7 +45,7 @@ class NnxDecoder(nnx.Module):
 
     def __call__(self, z: jax.Array, class_weights: jax.Array) -> jax.Array:
         h = self.hidden(z + class_weights @ self.table.embedding[...])
-        h = jax.nn.gelu(self.norm(h), approximate=False).reshape(-1, 4, 4, 8)
+        h = jax.nn.gelu(self.norm(h)).reshape(-1, 4, 4, 8)
         h = self.dropout(jax.nn.silu(self.batch_norm(self.up(h))))
         return jax.nn.sigmoid(self.out(jax.image.resize(h, (h.shape[0], 12, 12, 8), "bilinear")))
 
