@@ -7,25 +7,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cvae_export.artifact import FORMS, export_run
+    from cvae_export.artifact import FORMS, export, export_run
     from cvae_export.decoder import Decoder, build_decoder
-    from cvae_export.errors import ExportError, ParityError, UnsupportedPrimitiveError
+    from cvae_export.errors import DecoderError, ExportError, ParityError, UnsupportedPrimitiveError
 
 __all__ = [
     "FORMS",
     "Decoder",
+    "DecoderError",
     "ExportError",
     "ParityError",
     "UnsupportedPrimitiveError",
     "build_decoder",
+    "export",
     "export_run",
 ]
 
 _MODULES = {
     "FORMS": "artifact",
+    "export": "artifact",
     "export_run": "artifact",
     "Decoder": "decoder",
     "build_decoder": "decoder",
+    "DecoderError": "errors",
     "ExportError": "errors",
     "ParityError": "errors",
     "UnsupportedPrimitiveError": "errors",

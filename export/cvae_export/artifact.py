@@ -1,11 +1,10 @@
-"""From a run to an artifact: temporary folder, write, compare, hash, manifest last, rename.
+"""From a run, or a user's own decoder, to an artifact: temporary folder, write, compare, hash, manifest last, rename.
 
 The folder appears whole or not at all, whatever stops the export.
 """
 
 import hashlib
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,38 +18,34 @@ import numpy as np
 
 from cvae_export.card import model_card
 from cvae_export.clock import created
-from cvae_export.decoder import Decoder, build_decoder
+from cvae_export.decoder import Decoder
+from cvae_export.decoder_checks import check_decoder
 from cvae_export.differences import DifferenceLog
 from cvae_export.errors import ExportError
 from cvae_export.form import Form
 from cvae_export.forms import get_forms
 from cvae_export.oldest_runtimes import oldest_runtime
+from cvae_export.own_decoder import own_decoder
 from cvae_export.parity import Arrays, Observer, measure_parity
 from cvae_export.report import REPORT_NAME, SAMPLES_PER_CLASS, report_page
 from cvae_export.served import served_functions
 from cvae_export.speed import measure_speeds, size_in_bytes
-from cvae_sdk import Manifest, Sampler
+from cvae_export.subject import Subject, run_subject
+from cvae_sdk import CvaeError, Manifest, Sampler
 from cvae_sdk.artifact import Artifact
 from cvae_sdk.images import tile
 from cvae_sdk.latents import standard_normal_latents
 from cvae_sdk.manifest import MANIFEST_NAME, FileRecord, Format, Signature
 from cvae_sdk.sampler import GOLDEN_NAME
-from cvae_training import Config, Run
+from cvae_training import Run
 
-__all__ = ["FORMS", "export_run"]
+__all__ = ["FORMS", "export", "export_run"]
 
 FORMS: Sequence[Form] = get_forms()
 SAMPLES_NAME = "samples.png"
 CARD_NAME = "README.md"
 _GOLDEN_SEED = 1
 _GOLDENS_PER_CLASS = 2
-# What the images of a data set may be used under, which the weights inherit.
-_DATA_LICENCES = {
-    "fashion-mnist": "mit",
-    "kmnist": "cc-by-sa-4.0",
-    "mnist": "cc-by-sa-3.0",
-    "mnist-10k": "cc-by-sa-3.0",
-}
 
 
 def export_run(
@@ -69,12 +64,61 @@ def export_run(
     two exports then differ; `on_form` is told of each form that passed, `on_step` of what is done to which form next.
     Raises ExportError, or ParityError for a form that differs; then nothing is left behind.
     """
+    return _export(lambda: run_subject(run), out, name, forms, timings, on_form, on_step)
+
+
+def export(
+    fn: Callable[[Any, Any, Any], Any],
+    params: Any,
+    out: str | os.PathLike[str],
+    *,
+    latent_dim: int,
+    classes: Sequence[str],
+    image_shape: Sequence[int],
+    mix_fn: Callable[[Any, Any, Any], Any] | None = None,
+    name: str | None = None,
+    licence: str = "other",
+    forms: Sequence[Form] = FORMS,
+    timings: bool = False,
+    on_form: Callable[[str, Format], None] = lambda name, form: None,
+    on_step: Callable[[str, str], None] = lambda name, what: None,
+) -> Manifest:
+    """Write every form of a decoder of your own to the new folder `out`, compare each with JAX, and give the manifest.
+
+    `fn(params, z, label)` takes z float32 [batch, latent_dim], drawn from N(0, I), and label int32 [batch], and gives
+    images float32 [batch, *image_shape] in [0, 1]: of any batch size, each from its own row. `params` is a pytree of
+    arrays; `classes` are distinct names in the order of labels. `mix_fn(params, z, class_weights)`, where there is
+    one, takes float32 [batch, classes] in the label's place, rows that sum to 1. `licence` goes into the card's header.
+
+    Raises DecoderError for a function that is not so, UnsupportedPrimitiveError for an operation that a form cannot
+    have, with its line, and what `export_run` raises; then nothing is left behind.
+    """
+
+    def subject() -> Subject:
+        decoder = own_decoder(
+            fn, params, latent_dim=latent_dim, classes=classes, image_shape=image_shape, mix_fn=mix_fn
+        )
+        return Subject(decoder, {}, licence)
+
+    return _export(subject, Path(out), name, forms, timings, on_form, on_step)
+
+
+def _export(
+    make_subject: Callable[[], Subject],
+    out: Path,
+    name: str | None,
+    forms: Sequence[Form],
+    timings: bool,
+    on_form: Callable[[str, Format], None],
+    on_step: Callable[[str, str], None],
+) -> Manifest:
     if os.path.lexists(out):
         raise ExportError(f"{out} exists: choose another folder, or remove it first")
-    decoder = build_decoder(run)
+    subject = make_subject()
+    check_decoder(subject.decoder)
     try:
         with _appearing_whole(out) as folder:
-            manifest = _fill(folder, run, decoder, name or out.resolve().name, forms, timings, on_form, on_step)
+            manifest = _fill(folder, subject, name or out.resolve().name, forms, timings, on_form, on_step)
             _check_with_sdk(folder)
     except OSError as error:
         raise ExportError(f"cannot write {out}: {error.strerror or error}") from error
@@ -83,24 +127,27 @@ def export_run(
 
 def _fill(
     folder: Path,
-    run: Run,
-    decoder: Decoder,
+    subject: Subject,
     name: str,
     forms: Sequence[Form],
     timings: bool,
     on_form: Callable[[str, Format], None],
     on_step: Callable[[str, str], None],
 ) -> Manifest:
+    decoder = subject.decoder
     formats: dict[str, Format] = {}
     differences: dict[str, DifferenceLog] = {}
     for form in forms:
         on_step(form.name, "writing")
-        written = form.write(decoder, folder / form.path)
+        with _in_one_line(f"{form.name} cannot be written"):
+            written = form.write(decoder, folder / form.path)
         on_step(form.name, "opening")
-        loaded = list(form.load(folder / form.path))
+        with _in_one_line(f"{form.name} cannot be opened"):
+            loaded = list(form.load(folder / form.path))
         log = differences[form.name] = DifferenceLog()
         observe = _noting(form.name, log, on_step)
-        parity = measure_parity(form.name, loaded, decoder, form.tolerance, observe=observe)
+        with _in_one_line(f"{form.name} cannot be run"):
+            parity = measure_parity(form.name, loaded, decoder, form.tolerance, observe=observe)
         if len(log):
             overall = log.overall()
             parity = replace(
@@ -112,8 +159,6 @@ def _fill(
         written = replace(written, files=files or None)
         formats[form.name] = Format(form.path, parity=parity, oldest_runtime=oldest, **vars(written))
         on_form(form.name, formats[form.name])
-    config = _public_config(run.config)
-    data_set = config["data"]["data_set"]
     reference = jax.jit(decoder.functions["decode"].positional)
     _write_goldens(folder / GOLDEN_NAME, decoder, reference)
     samples = _samples(decoder, reference)
@@ -127,17 +172,10 @@ def _fill(
         "image_shape": decoder.image_shape,
         "signatures": _signatures(decoder, formats),
         "formats": formats,
-        "training": {
-            "data_set": data_set,
-            "images": run.images,
-            "config": config,
-            "metrics": run.metrics[-1],
-            "versions": run.versions,
-        },
+        "training": subject.training,
     }
-    licence = _DATA_LICENCES.get(data_set, "other")
     described = Manifest(files={}, **values)
-    (folder / CARD_NAME).write_text(model_card(described, licence), encoding="utf-8")
+    (folder / CARD_NAME).write_text(model_card(described, subject.licence), encoding="utf-8")
     speeds = (
         measure_speeds(forms, folder, decoder.latent_dim, len(decoder.classes), on_step=on_step) if timings else None
     )
@@ -155,12 +193,16 @@ def _signatures(decoder: Decoder, formats: Mapping[str, Format]) -> dict[str, Si
     return {name: function.signature for name, function in decoder.functions.items()} | served
 
 
-def _public_config(config: Config) -> dict[str, Any]:
-    """The settings without the places on somebody's machine that those of the data may name."""
-    kind, colon, path = config.data.data_set.partition(":")
-    name = kind + colon + re.sub(r"[^\w.-]", "-", Path(path).name)
-    values = config.to_dict()
-    return values | {"data": values["data"] | {"data_set": name, "data_dir": ""}}
+@contextmanager
+def _in_one_line(what: str) -> Iterator[None]:
+    """What a form's libraries raise, in one line: what they make of a user's own function, nobody knows."""
+    try:
+        yield
+    except (CvaeError, OSError, MemoryError):
+        raise
+    except Exception as error:  # the libraries' have no common base but this
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "it gives no reason")
+        raise ExportError(f"{what}: {type(error).__name__}: {reason[:300]}") from error
 
 
 def _write_goldens(path: Path, decoder: Decoder, reference: Callable[..., jax.Array]) -> None:

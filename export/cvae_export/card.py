@@ -85,9 +85,7 @@ _MEANINGS = {
 def model_card(manifest: Manifest, data_licence: str) -> str:
     """README.md of an artifact, in Markdown with a YAML header; all its figures come from the manifest."""
     training: Mapping[str, Any] = manifest.training
-    config, metrics = training["config"], training["metrics"]
     height, width, channels = manifest.image_shape
-    held_out, train = metrics["held_out"], metrics["train"]
     parity = "\n".join(
         f"| `{name}` | `{form.path}` | {', '.join(form.signatures)} | {form.parity.max_abs_error:.2g} | {form.parity.cases} |"
         for name, form in sorted(manifest.formats.items())
@@ -108,18 +106,16 @@ license: {data_licence}
 pipeline_tag: unconditional-image-generation
 library_name: cvae-sdk
 tags:
-  - variational-autoencoder
+{"  - variational-autoencoder" if training else "  - image-generation"}
   - class-conditional
   - jax
   - onnx
   - tensorflow
-datasets:
-  - {training["data_set"]}
----
+{_data_sets(training)}---
 
 # {manifest.name}
 
-The decoder of a class-conditional variational autoencoder: latents z ~ N(0, I) and a class in, an image out.
+The decoder of a class-conditional {"variational autoencoder" if training else "model"}: latents z ~ N(0, I) and a class in, an image out.
 
 ![samples, one row per class](samples.png)
 
@@ -128,20 +124,11 @@ The decoder of a class-conditional variational autoencoder: latents z ~ N(0, I) 
 | classes | {", ".join(manifest.classes)} |
 | latent_dim | {manifest.latent_dim} |
 | image | {height} x {width} x {channels}, float32 in [0, 1] |
-| trained on | `{training["data_set"]}`: {training["images"]["train"]} images, {training["images"]["held_out"]} held out |
-| settings | likelihood {config["objective"]["likelihood"]}, kl_weight {config["objective"]["kl_weight"]}, {config["epochs"]} epochs, batch {config["batch_size"]}, learning rate {config["optimizer"]["learning_rate"]} |
-| created | {manifest.created} |
+{_trained_on(training)}| created | {manifest.created} |
 
 ## Measured quality
 
-In nats per image, after the last epoch; mse is half the squared error, summed over pixels.
-
-| | loss | mse | kl |
-| --- | --- | --- | --- |
-| training images | {train["loss"]:.2f} | {train["mse"]:.2f} | {train["kl"]:.2f} |
-| held-out images | {held_out["loss"]:.2f} | {held_out["mse"]:.2f} | {held_out["kl"]:.2f} |
-
-Samples are blurrier than real images, and a few per cent of them cannot be told for the class that was asked for.
+{_quality(training)}
 
 ## Parity
 
@@ -161,3 +148,34 @@ Any batch size; the table above says which form has which. A form with a file fo
 {recipes}
 `manifest.json` lists every file with its SHA-256; `cvae verify path/to/{manifest.name}` checks them all and replays `golden.npz`.
 """
+
+
+def _data_sets(training: Mapping[str, Any]) -> str:
+    return f"datasets:\n  - {training['data_set']}\n" if training else ""
+
+
+def _trained_on(training: Mapping[str, Any]) -> str:
+    """The rows about data and settings, of a run."""
+    if not training:
+        return ""
+    config, images = training["config"], training["images"]
+    return f"""\
+| trained on | `{training["data_set"]}`: {images["train"]} images, {images["held_out"]} held out |
+| settings | likelihood {config["objective"]["likelihood"]}, kl_weight {config["objective"]["kl_weight"]}, {config["epochs"]} epochs, batch {config["batch_size"]}, learning rate {config["optimizer"]["learning_rate"]} |
+"""
+
+
+def _quality(training: Mapping[str, Any]) -> str:
+    """What was measured of the images, which is nothing where there was no run."""
+    if not training:
+        return "Nothing was measured: this is a function that was exported, and not a run. How it was trained, and how good its images are, this card does not know."
+    held_out, train = training["metrics"]["held_out"], training["metrics"]["train"]
+    return f"""\
+In nats per image, after the last epoch; mse is half the squared error, summed over pixels.
+
+| | loss | mse | kl |
+| --- | --- | --- | --- |
+| training images | {train["loss"]:.2f} | {train["mse"]:.2f} | {train["kl"]:.2f} |
+| held-out images | {held_out["loss"]:.2f} | {held_out["mse"]:.2f} | {held_out["kl"]:.2f} |
+
+Samples are blurrier than real images, and a few per cent of them cannot be told for the class that was asked for."""

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from cvae_export.progress import Progress
     from cvae_sdk import Manifest
     from cvae_sdk.manifest import Format
+    from cvae_training import Run
 
 __all__ = ["build_parser", "main"]
 
@@ -56,8 +58,6 @@ def _export(options: argparse.Namespace, interruption: Interruption) -> int:
 
 
 def _export_showing(options: argparse.Namespace, interruption: Interruption, progress: "Progress") -> "Manifest":
-    from cvae_training import load_run
-
     def on_form(name: str, form: "Format") -> None:
         interruption.check()
         progress(name, form)
@@ -67,7 +67,7 @@ def _export_showing(options: argparse.Namespace, interruption: Interruption, pro
         progress.step(name, what)
 
     progress.status("reading the run")
-    run = load_run(options.run)
+    run = _load(options.run)
     progress.status("importing TensorFlow")
     with quiet_native_libraries():  # after the checks, since TensorFlow takes seconds to import
         from cvae_export.artifact import export_run
@@ -82,7 +82,7 @@ def _export_showing(options: argparse.Namespace, interruption: Interruption, pro
 
 def _check(options: argparse.Namespace, interruption: Interruption) -> int:
     from cvae_sdk import CvaeError
-    from cvae_training import TrainingError, load_run
+    from cvae_training import TrainingError
 
     def on_form(name: str, form: "Format") -> None:
         interruption.check()
@@ -90,7 +90,7 @@ def _check(options: argparse.Namespace, interruption: Interruption) -> int:
 
     try:
         run = options.run or options.check_run
-        loaded = None if run is None else load_run(run)
+        loaded = None if run is None else _load(run)
         with quiet_native_libraries():
             from cvae_export.check import check_artifact
         manifest = check_artifact(options.check, loaded, on_form)
@@ -99,6 +99,18 @@ def _check(options: argparse.Namespace, interruption: Interruption) -> int:
         return 2
     print(f"artifact {manifest.name} in {options.check} is whole, and its forms give the images that they should")
     return 0
+
+
+def _load(folder: Path) -> "Run":
+    """The run, with a line for each damaged checkpoint that was passed over; where none is whole, the error says so."""
+    from cvae_training import CheckpointWarning, load_run
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", CheckpointWarning)
+        run = load_run(folder)
+    for warning in told:
+        print(f"cvae-export: {warning.message}", file=sys.stderr)
+    return run
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -2,17 +2,22 @@
 
 CvaeError (cvae_sdk)
 └── ExportError                     the artifact could not be made; nothing is left behind
+    ├── DecoderError                a decoder, or what is said of it, is not what can be exported
     ├── ParityError                 a written form differs from the JAX model
     └── UnsupportedPrimitiveError   the plain TensorFlow graph has no rule for an operation of the model
 """
 
 from cvae_sdk import CvaeError
 
-__all__ = ["ExportError", "ParityError", "UnsupportedPrimitiveError"]
+__all__ = ["DecoderError", "ExportError", "ParityError", "UnsupportedPrimitiveError"]
 
 
 class ExportError(CvaeError):
     """The artifact could not be made."""
+
+
+class DecoderError(ExportError):
+    """A decoder, its parameters or its description is not what can be exported."""
 
 
 class ParityError(ExportError):

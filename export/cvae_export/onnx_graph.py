@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from typing import Any
 
 import onnx
 import tensorflow as tf
@@ -21,6 +22,14 @@ WRITTEN_BY = {"tf2onnx": version("tf2onnx"), "tensorflow": tf.__version__}
 _NEWEST = max(tf2onnx.constants.OPSET_TO_IR_VERSION)
 
 
+def _to_where(ctx: Any, node: Any, name: str, arguments: Any) -> None:
+    """tf2onnx adds up both branches times 1 and 0, which makes NaN of an infinite one that is not taken."""
+    node.type = "Where"
+
+
+_HANDLERS = {"SelectV2": (_to_where, [])}
+
+
 def to_onnx(function: Function, opset: int = OPSET) -> onnx.ModelProto:
     """`function` as an ONNX model; ExportError for an opset that has not all the operators that it takes."""
     if not 1 <= opset <= _NEWEST:
@@ -28,7 +37,9 @@ def to_onnx(function: Function, opset: int = OPSET) -> onnx.ModelProto:
     drawn = to_tf_function(function)
     with _only_exceptions():
         try:
-            model, _ = tf2onnx.convert.from_function(drawn, drawn.input_signature, opset=opset)
+            model, _ = tf2onnx.convert.from_function(
+                drawn, drawn.input_signature, opset=opset, custom_op_handlers=_HANDLERS
+            )
         except Exception as error:  # tf2onnx raises whatever its handler of an operation ran into
             raise ExportError(f"onnx: tf2onnx cannot convert at opset {opset}: {str(error).splitlines()[0]}") from error
     model = with_canonical_names(model)

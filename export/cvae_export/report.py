@@ -51,8 +51,9 @@ def report_page(
 
 def _heading(manifest: Manifest) -> str:
     height, width, channels = manifest.image_shape
+    model = "variational autoencoder" if manifest.training else "model"
     what = (
-        f"The decoder of a class-conditional variational autoencoder: {manifest.latent_dim} latents and one of "
+        f"The decoder of a class-conditional {model}: {manifest.latent_dim} latents and one of "
         f"{len(manifest.classes)} classes in, an image of {height} x {width} {'grey' if channels == 1 else 'RGB'} "
         f"pixels out. Version {manifest.version}, exported {manifest.created}."
     )

@@ -28,6 +28,7 @@ def locate(artifact: str | os.PathLike[str] | None) -> Path:
         return Path(__file__).parent / "artifacts" / (artifact or SHIPPED[0])
     return Path(artifact)
 
+
 SIGNATURE_NAME = "model.sig"
 """OpenSSF model-signing's own name for it."""
 

@@ -1,20 +1,24 @@
 """The command cvae-export: its mistakes cost one line and exit code 2."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import cvae_training
 from cvae_export import artifact
 from cvae_export.command import main
 from cvae_sdk.manifest import Parity
-from cvae_training import checkpoint, create_run
+from cvae_training import CheckpointWarning, Run, checkpoint, create_run, load_run
 from cvae_training.config import Config, ModelConfig
 
 NETWORK = ModelConfig(latent_dim=4, encoder_dimensions=(8,), decoder_dimensions=(8,))
@@ -62,6 +66,34 @@ def test_a_run_without_checkpoint_is_told(run_folder: Path, tmp_path: Path, caps
     line = mistake([str(unfinished), "--out", str(tmp_path / "out")], capsys)
     assert "no checkpoint in" in line
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_told(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(run_folder, damaged)
+    for path in (damaged / "checkpoints").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:-1] + b"?")
+    line = mistake([str(damaged), "--out", str(tmp_path / "out")], capsys)
+    assert "no checkpoint in" in line
+    assert "is whole" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_checkpoint_that_is_passed_over_is_told_in_a_line(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(folder: Path) -> Run:
+        warnings.warn("epoch 2 is damaged: a sum differs; using an older one", CheckpointWarning, stacklevel=1)
+        return load_run(folder)
+
+    monkeypatch.setattr(cvae_training, "load_run", load)
+    monkeypatch.setattr(artifact, "export_run", lambda *_, **__: SimpleNamespace(name="tiny", formats={}))
+    assert main([str(run_folder), "--out", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert "cvae-export: epoch 2 is damaged: a sum differs; using an older one" in told
 
 
 def test_an_output_that_exists_is_told_before_anything_is_read(

@@ -60,9 +60,7 @@ def test_a_shipped_name_is_that_artifact_wherever_one_is(sampler, tmp_path, monk
 
 
 def test_a_name_that_is_not_shipped_lists_those_that_are():
-    with pytest.raises(
-        ArtifactNotFoundError, match=r"no artifact at mnits: no such folder, and .* fashion-mnist$"
-    ):
+    with pytest.raises(ArtifactNotFoundError, match=r"no artifact at mnits: no such folder, and .* fashion-mnist$"):
         Sampler("mnits")
 
 
