@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from cvae_export.artifact import FORMS, export_run
     from cvae_export.decoder import Decoder, build_decoder
     from cvae_export.errors import ExportError, ParityError, UnsupportedPrimitiveError
+    from cvae_export.publish import publish
 
 __all__ = [
     "FORMS",
@@ -19,6 +20,7 @@ __all__ = [
     "UnsupportedPrimitiveError",
     "build_decoder",
     "export_run",
+    "publish",
 ]
 
 _MODULES = {
@@ -29,6 +31,7 @@ _MODULES = {
     "ExportError": "errors",
     "ParityError": "errors",
     "UnsupportedPrimitiveError": "errors",
+    "publish": "publish",
 }
 
 

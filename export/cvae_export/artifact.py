@@ -6,10 +6,7 @@ The folder appears whole or not at all, whatever stops the export.
 import hashlib
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +20,13 @@ from cvae_export.errors import ExportError
 from cvae_export.form import Form
 from cvae_export.onnx import ONNX
 from cvae_export.parity import measure_parity
-from cvae_export.saved_model import SAVED_MODEL
+from cvae_export.saved_model import SAVED_MODEL, version_folder
 from cvae_export.saved_model_xla import SAVED_MODEL_XLA
+from cvae_export.servable_ops import check_servable
 from cvae_export.stablehlo import STABLEHLO
+from cvae_export.tf_serving import served_name, write_server_files
+from cvae_export.warmup import write_warmup
+from cvae_export.whole_folder import appearing_whole
 from cvae_sdk import Manifest, Sampler
 from cvae_sdk.images import tile
 from cvae_sdk.latents import standard_normal_latents
@@ -54,20 +55,22 @@ def export_run(
     out: Path,
     *,
     name: str | None = None,
+    version: int = 1,
     forms: Sequence[Form] = FORMS,
     on_form: Callable[[str, Format], None] = lambda name, form: None,
 ) -> Manifest:
     """Write every form of a run's decoder to the new folder `out`, compare each with JAX, and give the manifest.
 
-    `name` is the folder's own by default; `on_form` is told of each form that passed. Raises ExportError, or
-    ParityError for a form that differs; then nothing is left behind.
+    `name` is the folder's own by default; `version` is the model's, and the one that TF Serving tells; `on_form` is
+    told of each form that passed. Raises ExportError, or ParityError for a form that differs; then nothing is left
+    behind.
     """
     if os.path.lexists(out):
         raise ExportError(f"{out} exists: choose another folder, or remove it first")
     decoder = build_decoder(run)
     try:
-        with _appearing_whole(out) as folder:
-            manifest = _fill(folder, run, decoder, name or out.resolve().name, forms, on_form)
+        with appearing_whole(out) as folder:
+            manifest = _fill(folder, run, decoder, name or out.resolve().name, version, forms, on_form)
             _check_with_sdk(folder)
     except OSError as error:
         raise ExportError(f"cannot write {out}: {error.strerror or error}") from error
@@ -79,6 +82,7 @@ def _fill(
     run: Run,
     decoder: Decoder,
     name: str,
+    version: int,
     forms: Sequence[Form],
     on_form: Callable[[str, Format], None],
 ) -> Manifest:
@@ -88,6 +92,10 @@ def _fill(
         parity = measure_parity(form.name, list(form.load(folder / form.path)), decoder)
         formats[form.name] = Format(form.path, parity=parity, **vars(written))
         on_form(form.name, formats[form.name])
+        if form.path in (SAVED_MODEL.path, SAVED_MODEL_XLA.path):
+            version_folder(folder / form.path).rename(folder / form.path / str(version))
+    if SAVED_MODEL.name in formats:
+        _prepare_for_tf_serving(folder, name, len(decoder.classes))
     config = _public_config(run.config)
     data_set = config["data"]["data_set"]
     reference = jax.jit(decoder.functions["decode"].call)
@@ -95,7 +103,7 @@ def _fill(
     _write_samples(folder / SAMPLES_NAME, decoder, reference)
     values: dict[str, Any] = {
         "name": name,
-        "version": 1,
+        "version": version,
         "created": created().strftime("%Y-%m-%dT%H:%M:%SZ"),
         "classes": decoder.classes,
         "latent_dim": decoder.latent_dim,
@@ -115,6 +123,13 @@ def _fill(
     manifest = Manifest(files=dict(_hashed(folder)), **values)
     (folder / MANIFEST_NAME).write_bytes(manifest.to_bytes())
     return manifest
+
+
+def _prepare_for_tf_serving(folder: Path, name: str, num_classes: int) -> None:
+    saved_model = version_folder(folder / SAVED_MODEL.path)
+    check_servable(saved_model)
+    write_warmup(saved_model, served_name(name), num_classes)
+    write_server_files(folder, name)
 
 
 def _public_config(config: Config) -> dict[str, Any]:
@@ -150,29 +165,3 @@ def _hashed(folder: Path) -> Iterator[tuple[str, FileRecord]]:
 def _check_with_sdk(folder: Path) -> None:
     """The reader that users have must take what was written, and give its goldens."""
     Sampler(folder).verify()
-
-
-@contextmanager
-def _appearing_whole(out: Path) -> Iterator[Path]:
-    """A temporary folder beside `out` that becomes `out` at the end, on disk before it is seen; or is removed."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        yield folder
-        folder.chmod(0o755)  # mkdtemp's own is for its user alone
-        for path in (*folder.rglob("*"), folder):
-            _sync(path)
-        if os.path.lexists(out):
-            raise ExportError(f"{out} was made by somebody else meanwhile: choose another folder")
-        folder.rename(out)
-        _sync(out.parent)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from cvae_export.tf_serving import card_section
 from cvae_sdk.manifest import Manifest
 
 __all__ = ["model_card"]
@@ -89,11 +90,11 @@ session = onnxruntime.InferenceSession("onnx/decoder.onnx")
 TensorFlow, plain operations; `saved_model/` is a TF Serving base path (`--model_base_path=...`):
 
 ```python
-decode = tf.saved_model.load("saved_model/1").signatures["decode"]
+decode = tf.saved_model.load("saved_model/{manifest.version}").signatures["decode"]
 image = decode(z=tf.constant(z), label=tf.constant(label))["image"]
 ```
-
-`saved_model_xla/1` has the same `decode` as one XlaCallModule operation, for TensorFlow programs that compile with XLA. A
+{card_section(manifest)}
+`saved_model_xla/{manifest.version}` has the same `decode` as one XlaCallModule operation, for TensorFlow programs that compile with XLA. A
 stock TF Serving refuses it.
 
 JAX, on cpu, cuda or tpu, until {stablehlo.expires} at least; `stablehlo/decoder.mlirbc` is the same `main(z, label)` as a StableHLO

@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 from cvae_export.interruption import Interrupted, Interruption
+from cvae_export.one_line_parser import OneLineParser
 
 __all__ = ["build_parser", "main"]
 
@@ -21,11 +21,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with Interruption() as interruption:
             return _export(options, interruption)
     except Interrupted as interrupted:
-        print(f"cvae-export: interrupted; {options.out} was not made", file=sys.stderr)
+        what = "was made but not published" if os.path.lexists(options.out) else "was not made"
+        print(f"cvae-export: interrupted; {options.out} {what}", file=sys.stderr)
         return 128 + interrupted.number
 
 
 def _export(options: argparse.Namespace, interruption: Interruption) -> int:
+    from cvae_export.publish import publish
     from cvae_sdk import CvaeError
     from cvae_sdk.manifest import Format
     from cvae_training import TrainingError, load_run
@@ -38,21 +40,37 @@ def _export(options: argparse.Namespace, interruption: Interruption) -> int:
     try:
         if os.path.lexists(options.out):
             raise CvaeError(f"{options.out} exists: choose another folder, or remove it first")
+        version = _version(options)
         run = load_run(options.run)
         with _quiet_native_libraries():  # after the checks, since TensorFlow takes seconds to import
             from cvae_export.artifact import export_run
 
-        manifest = export_run(run, options.out, name=options.name, on_form=report)
+        manifest = export_run(run, options.out, name=options.name, version=version, on_form=report)
+        published = publish(options.out, options.serving_base, version) if options.serving_base else None
     except (CvaeError, TrainingError) as error:
         print(f"cvae-export: {error}", file=sys.stderr)
         return 2
     print(f"artifact {manifest.name} saved in {options.out}: {', '.join(manifest.formats)}")
+    if published:
+        print(f"published {published}")
     return 0
+
+
+def _version(options: argparse.Namespace) -> int:
+    """The artifact's version; CvaeError for one that the serving base has already, before any work is done."""
+    from cvae_export.publish import check_version, next_version, version_path
+
+    if options.serving_base is None:
+        return check_version(1 if options.version is None else options.version)
+    name = options.name or options.out.resolve().name
+    version = next_version(options.serving_base, name) if options.version is None else options.version
+    version_path(options.serving_base, name, version)
+    return version
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of cvae-export."""
-    parser = _OneLineParser(
+    parser = OneLineParser(
         prog="cvae-export",
         description="Export a run's decoder as StableHLO, SavedModel (plain and by jax2tf) and ONNX. Each written form "
         "is run and compared with the JAX model; the artifact's folder appears whole, or not at all.",
@@ -62,6 +80,18 @@ def build_parser() -> argparse.ArgumentParser:
         "--out", type=Path, required=True, metavar="DIR", help="the artifact folder to create; must not exist"
     )
     parser.add_argument("--name", metavar="NAME", help="the artifact's name [the folder's]")
+    parser.add_argument(
+        "--version",
+        type=int,
+        metavar="N",
+        help="the artifact's version, and its number in TF Serving [one more than the largest in --serving-base, or 1]",
+    )
+    parser.add_argument(
+        "--serving-base",
+        type=Path,
+        metavar="DIR",
+        help="add the SavedModel to DIR/NAME/N, where TF Serving finds it whole; an N that exists is never replaced",
+    )
     return parser
 
 
@@ -85,8 +115,3 @@ def _quiet_native_libraries() -> Iterator[None]:
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
-
-
-class _OneLineParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")

@@ -13,6 +13,7 @@ from jax import lax
 
 from cvae_export import UnsupportedPrimitiveError
 from cvae_export.decoder import Function
+from cvae_export.servable_ops import SERVABLE_OPS
 from cvae_export.tf_graph import to_tf_function
 from cvae_export.tf_rules import RULES
 from cvae_sdk.manifest import Signature, TensorSpec
@@ -25,7 +26,11 @@ TOLERANCE = 5e-6
 def draw(call: Callable[..., jax.Array]) -> Any:
     """`call` of z float32 [batch, 6] and label int32 [batch], as a tf.function."""
     inputs = {"z": TensorSpec("float32", ("batch", FEATURES)), "label": TensorSpec("int32", ("batch",))}
-    return to_tf_function(Function(call, Signature(inputs, {"image": TensorSpec("float32", ("batch",))})))
+    drawn = to_tf_function(Function(call, Signature(inputs, {"image": TensorSpec("float32", ("batch",))})))
+    graph = drawn.get_concrete_function().graph.as_graph_def()
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    assert {node.op for node in nodes} <= SERVABLE_OPS
+    return drawn
 
 
 def assert_drawn_equal(call: Callable[..., jax.Array], batches: tuple[int, ...] = (1, 2, 7)) -> None:
