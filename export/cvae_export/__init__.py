@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from cvae_export.artifact import FORMS, export_run
     from cvae_export.decoder import Decoder, build_decoder
     from cvae_export.errors import ExportError, ParityError, UnsupportedPrimitiveError
-    from cvae_export.publish import publish
+    from cvae_export.serving_base import publish
 
 __all__ = [
     "FORMS",
@@ -31,7 +31,7 @@ _MODULES = {
     "ExportError": "errors",
     "ParityError": "errors",
     "UnsupportedPrimitiveError": "errors",
-    "publish": "publish",
+    "publish": "serving_base",
 }
 
 

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _export(options: argparse.Namespace, interruption: Interruption) -> int:
-    from cvae_export.publish import publish
+    from cvae_export.serving_base import publish
     from cvae_sdk import CvaeError
     from cvae_sdk.manifest import Format
     from cvae_training import TrainingError, load_run
@@ -58,7 +58,7 @@ def _export(options: argparse.Namespace, interruption: Interruption) -> int:
 
 def _version(options: argparse.Namespace) -> int:
     """The artifact's version; CvaeError for one that the serving base has already, before any work is done."""
-    from cvae_export.publish import check_version, next_version, version_path
+    from cvae_export.serving_base import check_version, next_version, version_path
 
     if options.serving_base is None:
         return check_version(1 if options.version is None else options.version)

@@ -13,7 +13,7 @@ __all__ = ["build_parser", "main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run cvae-publish and return its exit code: 0; 2 after one line about what went wrong; 130 or 143 for a signal."""
-    from cvae_export.publish import publish
+    from cvae_export.serving_base import publish
     from cvae_sdk import CvaeError
 
     options = build_parser().parse_args(arguments)
