@@ -6,8 +6,8 @@ The folder appears whole or not at all, whatever stops the export.
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import jax
@@ -16,13 +16,17 @@ import numpy as np
 from cvae_export.card import model_card
 from cvae_export.clock import created
 from cvae_export.decoder import Decoder, build_decoder
+from cvae_export.differences import DifferenceLog
 from cvae_export.errors import ExportError
 from cvae_export.form import Form
 from cvae_export.onnx import ONNX
-from cvae_export.parity import measure_parity
+from cvae_export.parity import Arrays, Observer, measure_parity
+from cvae_export.report import REPORT_NAME, SAMPLES_PER_CLASS, report_page
 from cvae_export.saved_model import SAVED_MODEL, version_folder
 from cvae_export.saved_model_xla import SAVED_MODEL_XLA
 from cvae_export.servable_ops import check_servable
+from cvae_export.served import served_functions
+from cvae_export.speed import measure_speeds, size_in_bytes
 from cvae_export.stablehlo import STABLEHLO
 from cvae_export.tf_serving import served_name, write_server_files
 from cvae_export.warmup import write_warmup
@@ -30,7 +34,7 @@ from cvae_export.whole_folder import appearing_whole
 from cvae_sdk import Manifest, Sampler
 from cvae_sdk.images import tile
 from cvae_sdk.latents import standard_normal_latents
-from cvae_sdk.manifest import MANIFEST_NAME, FileRecord, Format
+from cvae_sdk.manifest import MANIFEST_NAME, FileRecord, Format, Signature
 from cvae_sdk.sampler import GOLDEN_NAME
 from cvae_training import Config, Run
 
@@ -57,20 +61,25 @@ def export_run(
     name: str | None = None,
     version: int = 1,
     forms: Sequence[Form] = FORMS,
+    timings: bool = False,
     on_form: Callable[[str, Format], None] = lambda name, form: None,
+    on_step: Callable[[str, str], None] = lambda name, what: None,
 ) -> Manifest:
     """Write every form of a run's decoder to the new folder `out`, compare each with JAX, and give the manifest.
 
-    `name` is the folder's own by default; `version` is the model's, and the one that TF Serving tells; `on_form` is
-    told of each form that passed. Raises ExportError, or ParityError for a form that differs; then nothing is left
-    behind.
+    `name` is the folder's own by default; `version` is the model's, and its number in TF Serving; `timings` puts each
+    form's speed on this machine into the report, in which two exports then differ; `on_form` is told of each form that
+    passed, `on_step` of what is done to which form next. Raises ExportError, or ParityError for a form that differs;
+    then nothing is left behind.
     """
     if os.path.lexists(out):
         raise ExportError(f"{out} exists: choose another folder, or remove it first")
     decoder = build_decoder(run)
     try:
         with appearing_whole(out) as folder:
-            manifest = _fill(folder, run, decoder, name or out.resolve().name, version, forms, on_form)
+            manifest = _fill(
+                folder, run, decoder, name or out.resolve().name, version, forms, timings, on_form, on_step
+            )
             _check_with_sdk(folder)
     except OSError as error:
         raise ExportError(f"cannot write {out}: {error.strerror or error}") from error
@@ -84,23 +93,34 @@ def _fill(
     name: str,
     version: int,
     forms: Sequence[Form],
+    timings: bool,
     on_form: Callable[[str, Format], None],
+    on_step: Callable[[str, str], None],
 ) -> Manifest:
     formats: dict[str, Format] = {}
+    differences: dict[str, DifferenceLog] = {}
     for form in forms:
+        on_step(form.name, "writing")
         written = form.write(decoder, folder / form.path)
-        parity = measure_parity(form.name, list(form.load(folder / form.path)), decoder)
-        formats[form.name] = Format(form.path, parity=parity, **vars(written))
+        on_step(form.name, "opening")
+        loaded = list(form.load(folder / form.path))
+        log = differences[form.name] = DifferenceLog()
+        parity = measure_parity(form.name, loaded, decoder, observe=_noting(form.name, log, on_step))
+        inside = form.path if (folder / form.path).is_dir() else str(PurePosixPath(form.path).parent)
+        files = {name: tuple(f"{inside}/{file}" for file in each) for name, each in (written.files or {}).items()}
+        formats[form.name] = Format(form.path, parity=parity, **{**vars(written), "files": files or None})
         on_form(form.name, formats[form.name])
         if form.path in (SAVED_MODEL.path, SAVED_MODEL_XLA.path):
             version_folder(folder / form.path).rename(folder / form.path / str(version))
     if SAVED_MODEL.name in formats:
+        on_step(SAVED_MODEL.name, "warming up")
         _prepare_for_tf_serving(folder, name, len(decoder.classes))
     config = _public_config(run.config)
     data_set = config["data"]["data_set"]
-    reference = jax.jit(decoder.functions["decode"].call)
+    reference = jax.jit(decoder.functions["decode"].positional)
     _write_goldens(folder / GOLDEN_NAME, decoder, reference)
-    _write_samples(folder / SAMPLES_NAME, decoder, reference)
+    samples = _samples(decoder, reference)
+    tile(samples, columns=SAMPLES_PER_CLASS, scale=2).save(folder / SAMPLES_NAME)
     values: dict[str, Any] = {
         "name": name,
         "version": version,
@@ -108,7 +128,7 @@ def _fill(
         "classes": decoder.classes,
         "latent_dim": decoder.latent_dim,
         "image_shape": decoder.image_shape,
-        "signatures": {name: function.signature for name, function in decoder.functions.items()},
+        "signatures": _signatures(decoder, formats),
         "formats": formats,
         "training": {
             "data_set": data_set,
@@ -119,10 +139,23 @@ def _fill(
         },
     }
     licence = _DATA_LICENCES.get(data_set, "other")
-    (folder / CARD_NAME).write_text(model_card(Manifest(files={}, **values), licence), encoding="utf-8")
+    described = Manifest(files={}, **values)
+    (folder / CARD_NAME).write_text(model_card(described, licence), encoding="utf-8")
+    speeds = (
+        measure_speeds(forms, folder, decoder.latent_dim, len(decoder.classes), on_step=on_step) if timings else None
+    )
+    sizes = {form.name: size_in_bytes(folder / form.path) for form in forms}
+    (folder / REPORT_NAME).write_text(report_page(described, samples, sizes, differences, speeds), encoding="utf-8")
     manifest = Manifest(files=dict(_hashed(folder)), **values)
     (folder / MANIFEST_NAME).write_bytes(manifest.to_bytes())
     return manifest
+
+
+def _signatures(decoder: Decoder, formats: Mapping[str, Format]) -> dict[str, Signature]:
+    """The model's own, and those of the served ones that some form carries."""
+    carried = {name for form in formats.values() for name in form.signatures}
+    served = {name: each.signature for name, each in served_functions(decoder).items() if name in carried}
+    return {name: function.signature for name, function in decoder.functions.items()} | served
 
 
 def _prepare_for_tf_serving(folder: Path, name: str, num_classes: int) -> None:
@@ -146,10 +179,20 @@ def _write_goldens(path: Path, decoder: Decoder, reference: Callable[..., jax.Ar
     np.savez(path, z=z, label=label, image=np.asarray(reference(z, label)))
 
 
-def _write_samples(path: Path, decoder: Decoder, reference: Callable[..., jax.Array]) -> None:
-    label = np.repeat(np.arange(len(decoder.classes), dtype=np.int32), 10)
+def _samples(decoder: Decoder, reference: Callable[..., jax.Array]) -> np.ndarray:
+    """Images of each class in turn, as bytes."""
+    label = np.repeat(np.arange(len(decoder.classes), dtype=np.int32), SAMPLES_PER_CLASS)
     image = np.asarray(reference(standard_normal_latents(0, 0, len(label), decoder.latent_dim), label))
-    tile((image * 255 + 0.5).astype(np.uint8), columns=10, scale=2).save(path)
+    return (image * 255 + 0.5).astype(np.uint8)
+
+
+def _noting(name: str, log: DifferenceLog, on_step: Callable[[str, str], None]) -> Observer:
+    def observe(signature: str, inputs: Arrays, expected: Arrays, got: Arrays) -> None:
+        if "image" in expected:
+            log.add(expected["image"], got["image"], inputs.get("label"))
+        on_step(name, f"compared {signature} at batch size {len(next(iter(got.values())))}")
+
+    return observe
 
 
 def _hashed(folder: Path) -> Iterator[tuple[str, FileRecord]]:

@@ -1,14 +1,18 @@
-"""THE exported function: a run's parameters made part of a pure function of arrays.
+"""THE exported functions: a run's parameters made part of pure functions of arrays.
 
     decode   z float32 [batch, latent_dim], label int32 [batch]                        -> image
     mix      z float32 [batch, latent_dim], class_weights float32 [batch, classes]     -> image
+    encode   image, label int32 [batch]                                                -> mean, logvar
 
 image is float32 [batch, height, width, channels] in [0, 1], the likelihood's mean; rows of class_weights sum to 1,
-and a one-hot row is the same as its label.
+and a one-hot row is the same as its label. mean and logvar are float32 [batch, latent_dim], of the z that decode takes:
+decode(encode(image, label).mean, label) is the model's reconstruction. `noise_of_image` says what they are where a
+prior is learned; where none is, the encoder ignores the label, and takes it all the same.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +21,7 @@ from jaxtyping import Array, Float, Int32
 
 from cvae_sdk.manifest import Signature, TensorSpec
 from cvae_training import Run
-from cvae_training.inference import mean_image
+from cvae_training.inference import mean_image, noise_of_image
 
 __all__ = ["BATCH", "Decoder", "Function", "build_decoder"]
 
@@ -28,8 +32,15 @@ BATCH = "batch"
 class Function:
     """A pure JAX function of arrays, with the names, dtypes and shapes of what goes in and comes out."""
 
-    call: Callable[..., Array]
+    call: Callable[..., Mapping[str, Array]]
+    """Takes the inputs in the signature's order, and gives the outputs by name."""
     signature: Signature
+
+    def positional(self, *inputs: Any) -> Any:
+        """`call` for what has no names: the one output, or a tuple of several in the signature's order."""
+        outputs = self.call(*inputs)
+        ordered = tuple(outputs[name] for name in self.signature.outputs)
+        return ordered[0] if len(ordered) == 1 else ordered
 
     def symbolic_specs(self) -> tuple[jax.ShapeDtypeStruct, ...]:
         """The inputs' shapes and dtypes with a symbolic batch."""
@@ -58,11 +69,20 @@ def build_decoder(run: Run) -> Decoder:
 
     def mix(
         z: Float[Array, "batch latent"], class_weights: Float[Array, "batch classes"]
-    ) -> Float[Array, "batch h w c"]:
-        return mean_image(model, likelihood, params, z, class_weights).reshape(z.shape[0], *run.image_shape)
+    ) -> dict[str, Float[Array, "batch h w c"]]:
+        return {"image": mean_image(model, likelihood, params, z, class_weights).reshape(z.shape[0], *run.image_shape)}
 
-    def decode(z: Float[Array, "batch latent"], label: Int32[Array, " batch"]) -> Float[Array, "batch h w c"]:
+    def decode(
+        z: Float[Array, "batch latent"], label: Int32[Array, " batch"]
+    ) -> dict[str, Float[Array, "batch h w c"]]:
         return mix(z, jax.nn.one_hot(label, num_classes, dtype=jnp.float32))
+
+    def encode(
+        image: Float[Array, "batch h w c"], label: Int32[Array, " batch"]
+    ) -> dict[str, Float[Array, "batch latent"]]:
+        c = jax.nn.one_hot(label, num_classes, dtype=jnp.float32)
+        mean, logvar = noise_of_image(model, params, image.reshape(image.shape[0], -1), c)
+        return {"mean": mean, "logvar": logvar}
 
     z = TensorSpec("float32", (BATCH, latent_dim))
     image = {"image": TensorSpec("float32", (BATCH, *run.image_shape))}
@@ -72,6 +92,7 @@ def build_decoder(run: Run) -> Decoder:
         functions={
             "decode": Function(decode, Signature({"z": z, "label": label}, image)),
             "mix": Function(mix, Signature({"z": z, "class_weights": class_weights}, image)),
+            "encode": Function(encode, Signature({**image, "label": label}, {"mean": z, "logvar": z})),
         },
         latent_dim=latent_dim,
         classes=run.classes,

@@ -1,4 +1,7 @@
-"""What every form is: a name, a place in the artifact, and two verbs, write it and load it."""
+"""What every form is: a name, a place in the artifact, and two verbs, write it and load it.
+
+A form whose files hold one signature each names them for it: mix.onnx, encode.onnx; and decoder.onnx for decode.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,10 +11,20 @@ import numpy as np
 
 from cvae_export.decoder import Decoder
 
-__all__ = ["Form", "Loaded", "Runner", "Written"]
+__all__ = ["Form", "Loaded", "Runner", "Written", "signature_of", "stem_of"]
 
-Runner = Callable[[Mapping[str, np.ndarray]], np.ndarray]
-"""Runs a signature of a written form in its own runtime: named inputs in, the image out."""
+Runner = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+"""Runs a signature of a written form in its own runtime: inputs by name in, outputs by name out."""
+
+
+def stem_of(signature: str) -> str:
+    """The name, without its ending, of the file that holds a signature alone."""
+    return "decoder" if signature == "decode" else signature
+
+
+def signature_of(path: Path) -> str:
+    """The signature that a file so named holds."""
+    return "decode" if path.stem == "decoder" else path.stem
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,8 @@ class Written:
 
     signatures: tuple[str, ...]
     written_by: Mapping[str, str]
+    files: Mapping[str, tuple[str, ...]] | None = None
+    """The names of the files that each signature has to itself, in the form's folder."""
     opset: int | None = None
     stablehlo_version: str | None = None
     expires: str | None = None

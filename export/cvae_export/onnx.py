@@ -1,9 +1,11 @@
-"""ONNX by tf2onnx from the plain TensorFlow graph: standard operators only, one file.
+"""ONNX by tf2onnx from the plain TensorFlow graph: standard operators only, one file for each signature, any batch.
 
-onnx/decoder.onnx    z, label -> image, any batch
+onnx/decoder.onnx    z, label -> image
+onnx/mix.onnx        z, class_weights -> image
+onnx/encode.onnx     image, label -> mean, logvar
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,7 +17,8 @@ import tf2onnx
 
 from cvae_export.decoder import Decoder
 from cvae_export.errors import ExportError
-from cvae_export.form import Form, Loaded, Written
+from cvae_export.form import Form, Loaded, Runner, Written, signature_of, stem_of
+from cvae_export.onnx_names import with_canonical_names
 from cvae_export.tf_graph import to_tf_function
 
 __all__ = ["ONNX", "OPSET", "check_portable"]
@@ -39,18 +42,35 @@ def check_portable(model: onnx.ModelProto) -> None:
 
 
 def _write(decoder: Decoder, path: Path) -> Written:
-    function = to_tf_function(decoder.functions["decode"])
-    model, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=OPSET)
-    model.graph.doc_string = ""  # tf2onnx's counts the functions that TensorFlow has made so far
-    check_portable(model)
     path.parent.mkdir(parents=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
-    return Written(("decode",), {"tf2onnx": version("tf2onnx"), "tensorflow": tf.__version__}, opset=OPSET)
+    files = {signature: f"{stem_of(signature)}.onnx" for signature in decoder.functions}
+    for signature, name in files.items():
+        function = to_tf_function(decoder.functions[signature])
+        model, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=OPSET)
+        model = with_canonical_names(model)
+        check_portable(model)
+        path.with_name(name).write_bytes(model.SerializeToString(deterministic=True))
+    return Written(
+        tuple(files),
+        {"tf2onnx": version("tf2onnx"), "tensorflow": tf.__version__},
+        files={signature: (name,) for signature, name in files.items()},
+        opset=OPSET,
+    )
 
 
-def _load(path: Path) -> Iterable[Loaded]:
+def _load(path: Path) -> Iterator[Loaded]:
+    for file in sorted(path.parent.glob("*.onnx")):
+        yield Loaded(signature_of(file), _runner(file))
+
+
+def _runner(path: Path) -> Runner:
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    return [Loaded("decode", lambda inputs: np.asarray(session.run(["image"], dict(inputs))[0]))]
+    names = [output.name for output in session.get_outputs()]
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(names, map(np.asarray, session.run(names, dict(inputs))), strict=True))
+
+    return run
 
 
 ONNX = Form("onnx", "onnx/decoder.onnx", _write, _load)

@@ -1,6 +1,6 @@
 """SavedModel of plain TensorFlow operations: a TF Serving base path, any batch, no flags.
 
-saved_model/1/    signatures serving_default (= decode), decode and mix
+saved_model/1/    signatures serving_default (= decode), decode, mix, encode, png_bytes and sample
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,10 @@ import tensorflow as tf
 from cvae_export.decoder import Decoder
 from cvae_export.errors import ExportError
 from cvae_export.form import Form, Loaded, Runner, Written
+from cvae_export.saved_model_names import make_canonical
+from cvae_export.served import served_functions
 from cvae_export.tf_graph import Constant, to_tf_function
+from cvae_export.tf_served import draw_served
 
 __all__ = ["SAVED_MODEL", "load_saved_model", "save_saved_model", "version_folder"]
 
@@ -32,6 +35,7 @@ def save_saved_model(functions: dict[str, Any], folder: Path) -> Path:
     except tf.errors.OpError as error:
         raise ExportError(f"cannot write {folder.name}: {str(error.message).splitlines()[0]}") from error
     (folder / _VERSION / "assets").rmdir()  # empty, and lost by whatever keeps files only
+    make_canonical(folder / _VERSION)
     return folder / _VERSION
 
 
@@ -48,8 +52,9 @@ def load_saved_model(folder: Path) -> Iterable[Loaded]:
 
 
 def _runner(function: Any) -> Runner:
-    def run(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        return function(**{name: tf.constant(array) for name, array in inputs.items()})["image"].numpy()
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        outputs = function(**{name: tf.constant(array) for name, array in inputs.items()})
+        return {name: tensor.numpy() for name, tensor in outputs.items()}
 
     return run
 
@@ -73,6 +78,7 @@ def _shared_constants() -> Constant:
 def _write(decoder: Decoder, folder: Path) -> Written:
     constant = _shared_constants()
     functions = {name: to_tf_function(function, constant) for name, function in decoder.functions.items()}
+    functions |= draw_served(served_functions(decoder), functions["decode"], decoder)
     save_saved_model(functions, folder)
     return Written(tuple(functions), {"tensorflow": tf.__version__, "jax": jax.__version__})
 

@@ -1,6 +1,6 @@
 """SavedModel by jax2tf: one XlaCallModule operation per signature, for TensorFlow programs that compile with XLA.
 
-    saved_model_xla/1/    signatures serving_default (= decode) and decode
+    saved_model_xla/1/    signatures serving_default (= decode), decode, mix and encode
 
 A stock TF Serving refuses it, and TensorFlow compiles it anew for every batch size: `saved_model` is the one to
 serve. The StableHLO inside is written again at the pinned version, since that of a new JAX is newer than TensorFlow
@@ -15,39 +15,38 @@ import tensorflow as tf
 from jax.experimental import jax2tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from cvae_export.decoder import BATCH, Decoder, Function
+from cvae_export.decoder import Decoder, Function
 from cvae_export.form import Form, Written
 from cvae_export.saved_model import load_saved_model, save_saved_model
 from cvae_export.stablehlo import PLATFORMS, STABLEHLO_VERSION, at_pinned_version, without_locations
+from cvae_export.tf_graph import tensor_spec
 
 __all__ = ["SAVED_MODEL_XLA"]
 
 
 def _write(decoder: Decoder, folder: Path) -> Written:
     with without_locations():  # saving is what lowers the function
-        version_folder = save_saved_model({"decode": _to_tf_function(decoder.functions["decode"])}, folder)
+        functions = {name: _to_tf_function(function) for name, function in decoder.functions.items()}
+        version_folder = save_saved_model(functions, folder)
     path = version_folder / "saved_model.pb"
     path.write_bytes(_with_pinned_modules(path.read_bytes()))
     return Written(
-        ("decode",),
+        tuple(functions),
         {"tensorflow": tf.__version__, "jax": jax.__version__},
         stablehlo_version=STABLEHLO_VERSION,
     )
 
 
 def _to_tf_function(function: Function) -> Any:
-    inputs, (output,) = function.signature.inputs, function.signature.outputs
+    inputs = function.signature.inputs
     converted = jax2tf.convert(
         function.call,
         polymorphic_shapes=["(" + ", ".join(map(str, spec.shape)) + ",)" for spec in inputs.values()],
         native_serialization_platforms=PLATFORMS,
         with_gradient=False,
     )
-    specs = [
-        tf.TensorSpec([None if axis == BATCH else axis for axis in spec.shape], spec.dtype, name)
-        for name, spec in inputs.items()
-    ]
-    return tf.function(lambda *arguments: {output: converted(*arguments)}, input_signature=specs, autograph=False)
+    specs = [tensor_spec(name, spec) for name, spec in inputs.items()]
+    return tf.function(converted, input_signature=specs, autograph=False)
 
 
 def _with_pinned_modules(saved_model: bytes) -> bytes:

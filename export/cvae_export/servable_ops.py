@@ -24,6 +24,8 @@ _BY_PURPOSE: Mapping[str, str] = {
     "Select SelectV2",
     "shapes": "BroadcastTo Cast ConcatV2 EnsureShape GatherV2 OnesLike Pack Pad PadV2 Range Reshape "
     "ReverseV2 Shape SplitV Squeeze StridedSlice Transpose",
+    "noise and pictures, in the signatures sample and png_bytes": "Bitcast BitwiseAnd BitwiseOr BitwiseXor EncodePng "
+    "Fill LeftShift RightShift ZerosLike",
     "reductions, products and convolutions": "BatchMatMulV2 Conv2D Conv2DBackpropInput Einsum MatMul Max Min Prod Sum",
 }
 SERVABLE_OPS = frozenset(op for ops in _BY_PURPOSE.values() for op in ops.split())

@@ -20,7 +20,7 @@ from cvae_export.errors import UnsupportedPrimitiveError
 from cvae_export.tf_rules import RULES, Shapes
 from cvae_sdk.manifest import TensorSpec
 
-__all__ = ["Constant", "to_tf_function"]
+__all__ = ["Constant", "tensor_spec", "to_tf_function"]
 
 Constant = Callable[[np.ndarray], tf.Tensor]
 
@@ -31,21 +31,24 @@ def to_tf_function(function: Function, constant: Constant = tf.constant) -> Any:
     `constant` turns each of the function's arrays into a tensor; by default they become part of the graph. Raises
     UnsupportedPrimitiveError, which names the primitive, for what no rule draws.
     """
-    closed = jax.make_jaxpr(function.call)(*function.symbolic_specs())
-    inputs = [_tensor_spec(name, spec) for name, spec in function.signature.inputs.items()]
-    (output,) = function.signature.outputs
+    closed = jax.make_jaxpr(function.positional)(*function.symbolic_specs())
+    inputs = [tensor_spec(name, spec) for name, spec in function.signature.inputs.items()]
 
     def draw(*arguments: tf.Tensor) -> dict[str, tf.Tensor]:
         shapes = Shapes(tf.shape(arguments[0])[0])
-        (image,) = _interpret(closed, list(arguments), shapes, constant)
-        return {output: tf.identity(image, name=output)}
+        results = _interpret(closed, list(arguments), shapes, constant)
+        return {
+            name: tf.identity(tensor, name=name)
+            for name, tensor in zip(function.signature.outputs, results, strict=True)
+        }
 
     drawn = tf.function(draw, input_signature=inputs, autograph=False)
     drawn.get_concrete_function()  # draws it, so that what cannot be drawn is told here
     return drawn
 
 
-def _tensor_spec(name: str, spec: TensorSpec) -> tf.TensorSpec:
+def tensor_spec(name: str, spec: TensorSpec) -> tf.TensorSpec:
+    """A tensor of a signature, as TensorFlow describes it."""
     return tf.TensorSpec([None if axis == BATCH else axis for axis in spec.shape], spec.dtype, name)
 
 

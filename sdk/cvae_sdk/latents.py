@@ -15,13 +15,13 @@ built from them, since a library's own differs between machines and versions.
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["standard_normal_latents"]
+__all__ = ["CENTER", "MULTIPLIERS", "NEAR_TAIL", "WEYL", "standard_normal_latents"]
 
 _CHUNK = 4096  # counters at a time, so that the arrays of one pass stay in the processor's cache
 _MASK = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
-_MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_WEYL = 0x9E3779B9, 0xBB67AE85
+MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+WEYL = 0x9E3779B9, 0xBB67AE85
 
 _UInt64s = npt.NDArray[np.uint64]
 _Float64s = npt.NDArray[np.float64]
@@ -46,21 +46,21 @@ def _philox(seed: int, first_counter: int, count: int) -> _UInt64s:
     c0, c1, c2, c3 = counter & _MASK, counter >> _32, carried & _MASK, carried >> _32
     key0, key1 = seed & 0xFFFFFFFF, seed >> 32
     for _ in range(10):
-        product0, product1 = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
+        product0, product1 = MULTIPLIERS[0] * c0, MULTIPLIERS[1] * c2
         c0, c1 = (product1 >> _32) ^ c1 ^ np.uint64(key0), product1 & _MASK
         c2, c3 = (product0 >> _32) ^ c3 ^ np.uint64(key1), product0 & _MASK
-        key0, key1 = (key0 + _WEYL[0]) & 0xFFFFFFFF, (key1 + _WEYL[1]) & 0xFFFFFFFF
+        key0, key1 = (key0 + WEYL[0]) & 0xFFFFFFFF, (key1 + WEYL[1]) & 0xFFFFFFFF
     return np.stack((c0, c1, c2, c3), axis=-1)
 
 
 # Coefficients of AS 241's PPND16, from the constant term up: numerator, denominator.
-_CENTER = (
+CENTER = (
     (3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3, 1.3731693765509461125e4,
      4.5921953931549871457e4, 6.7265770927008700853e4, 3.3430575583588128105e4, 2.5090809287301226727e3),
     (1.0, 4.2313330701600911252e1, 6.8718700749205790830e2, 5.3941960214247511077e3, 2.1213794301586595867e4,
      3.9307895800092710610e4, 2.8729085735721942674e4, 5.2264952788528545610e3),
 )  # fmt: skip
-_NEAR_TAIL = (
+NEAR_TAIL = (
     (1.42343711074968357734e0, 4.63033784615654529590e0, 5.76949722146069140550e0, 3.64784832476320460504e0,
      1.27045825245236838258e0, 2.41780725177450611770e-1, 2.27238449892691845833e-2, 7.74545014278341407640e-4),
     (1.0, 2.05319162663775882187e0, 1.67638483018380384940e0, 6.89767334985100004550e-1, 1.48103976427480074590e-1,
@@ -71,11 +71,11 @@ _NEAR_TAIL = (
 def _inverse_normal(u: _Float64s) -> _Float64s:
     """The standard normal's quantile at u in (2^-34, 1 - 2^-34); AS 241's far tail begins at e^-25, beyond that."""
     q = u - 0.5
-    normals = q * _rational(_CENTER, 0.180625 - q * q)
+    normals = q * _rational(CENTER, 0.180625 - q * q)
     tail = np.abs(q) > 0.425
     side = q[tail]
     r = np.sqrt(-_log(np.minimum(u[tail], 1.0 - u[tail]))) - 1.6
-    normals[tail] = np.where(side < 0, -1.0, 1.0) * _rational(_NEAR_TAIL, r)
+    normals[tail] = np.where(side < 0, -1.0, 1.0) * _rational(NEAR_TAIL, r)
     return normals
 
 

@@ -6,13 +6,14 @@ know, so a field may be added without a new schema version; a changed or removed
 
 SCHEMA_VERSION's history:
     1   2026-11-22   the first
+    2   2026-11-23   tensors of signatures may be int64 or string; formats.*.files says which file has which signature
 """
 
 import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, cast
@@ -24,6 +25,7 @@ from cvae_sdk.json_fields import (
     read_mapping,
     read_number,
     read_object,
+    read_optional_number,
     read_optional_string,
     read_string,
     shown,
@@ -41,10 +43,10 @@ __all__ = [
     "TensorSpec",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 MAX_MANIFEST_BYTES = 1 << 20
-_DTYPES = ("float32", "int32")
+_DTYPES = ("float32", "int32", "int64", "string")
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,12 @@ class Parity:
     """How far a written form was from the JAX model, at most, over how many inputs, and how far it might have been."""
 
     max_abs_error: float
+    """Of a pixel in [0, 1]."""
     tolerance: float
     cases: int
+    max_latent_error: float | None = None
+    """Of an encoder's outputs, relative to a value above 1; None where no signature has such outputs."""
+    latent_tolerance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,8 @@ class Format:
     signatures: tuple[str, ...]
     written_by: Mapping[str, str]
     parity: Parity
+    files: Mapping[str, tuple[str, ...]] | None = None
+    """The files that each signature has to itself, relative to the artifact; None where all lie in `path` together."""
     opset: int | None = None
     """ONNX's operator set."""
     stablehlo_version: str | None = None
@@ -151,8 +159,9 @@ class Manifest:
         """The manifest.json of these values, its digest included."""
         values: dict[str, Any] = {"schema_version": SCHEMA_VERSION, **asdict(self)}
         for form in values["formats"].values():
-            for absent in [name for name, value in form.items() if value is None]:
-                del form[absent]
+            for record in (form, form["parity"]):
+                for absent in [name for name, value in record.items() if value is None]:
+                    del record[absent]
         values = cast("dict[str, Any]", json.loads(json.dumps(values)))  # tuples become lists, as a reader sees them
         return _to_text({**values, "digest": _digest(values)})
 
@@ -162,7 +171,10 @@ class Manifest:
         return cast("str", json.loads(self.to_bytes())["digest"])
 
     def subset(self, formats: tuple[str, ...], extra_files: tuple[str, ...]) -> "Manifest":
-        """The manifest of an artifact that ships only these formats' files and the extra ones."""
+        """The manifest of an artifact that ships only what lies at these formats' `path`, and the extra files.
+
+        A signature whose files lie elsewhere is left out.
+        """
         kept = {name: self.formats[name] for name in formats}
         roots = tuple(PurePosixPath(form.path) for form in kept.values())
         files = {
@@ -170,6 +182,7 @@ class Manifest:
             for path, record in self.files.items()
             if path in extra_files or any(PurePosixPath(path).is_relative_to(root) for root in roots)
         }
+        kept = {name: _restricted(form, files) for name, form in kept.items()}
         carried = {signature for form in kept.values() for signature in form.signatures}
         signatures = {name: signature for name, signature in self.signatures.items() if name in carried}
         return Manifest(
@@ -200,6 +213,27 @@ class Manifest:
                 raise ManifestError(f"formats.{name}.path is {form.path!r}, but no such file is listed in files")
             if unknown := sorted(set(form.signatures) - self.signatures.keys()):
                 raise ManifestError(f"formats.{name}.signatures names {unknown[0]!r}, which signatures does not have")
+            if form.files is not None:
+                self._check_signature_files(f"formats.{name}.files", form.files, form.signatures)
+
+    def _check_signature_files(
+        self, field: str, files: Mapping[str, tuple[str, ...]], signatures: tuple[str, ...]
+    ) -> None:
+        if sorted(files) != sorted(signatures):
+            raise ManifestError(f"{field} must have {', '.join(sorted(signatures))}, got {', '.join(sorted(files))}")
+        for signature, paths in files.items():
+            for path in paths:
+                if path not in self.files:
+                    raise ManifestError(f"{field}.{signature} names {path!r}, which files does not list")
+
+
+def _restricted(form: Format, files: Mapping[str, FileRecord]) -> Format:
+    """The format with those signatures alone whose files are among these."""
+    if form.files is None:
+        return form
+    carried = {name: paths for name, paths in form.files.items() if all(path in files for path in paths)}
+    signatures = tuple(name for name in form.signatures if name in carried)
+    return replace(form, signatures=signatures, files=carried)
 
 
 def _decode(content: bytes) -> dict[str, Any]:
@@ -262,7 +296,7 @@ def _signature(value: object, field: str) -> Signature:
 def _format(value: object, field: str) -> Format:
     values = read_object(value, field)
     parity = read_object(values.get("parity"), f"{field}.parity")
-    opset = values.get("opset")
+    opset, files = values.get("opset"), values.get("files")
     return Format(
         path=read_string(values.get("path"), f"{field}.path"),
         signatures=read_list(values.get("signatures"), f"{field}.signatures", read_string),
@@ -271,11 +305,18 @@ def _format(value: object, field: str) -> Format:
             max_abs_error=read_number(parity.get("max_abs_error"), f"{field}.parity.max_abs_error"),
             tolerance=read_number(parity.get("tolerance"), f"{field}.parity.tolerance"),
             cases=read_integer(parity.get("cases"), f"{field}.parity.cases", 1),
+            max_latent_error=read_optional_number(parity.get("max_latent_error"), f"{field}.parity.max_latent_error"),
+            latent_tolerance=read_optional_number(parity.get("latent_tolerance"), f"{field}.parity.latent_tolerance"),
         ),
+        files=None if files is None else read_mapping(files, f"{field}.files", _paths),
         opset=None if opset is None else read_integer(opset, f"{field}.opset", 1),
         stablehlo_version=read_optional_string(values.get("stablehlo_version"), f"{field}.stablehlo_version"),
         expires=read_optional_string(values.get("expires"), f"{field}.expires"),
     )
+
+
+def _paths(value: object, field: str) -> tuple[str, ...]:
+    return read_list(value, field, read_string)
 
 
 def _file_record(value: object, field: str) -> FileRecord:

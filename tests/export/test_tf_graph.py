@@ -26,7 +26,8 @@ TOLERANCE = 5e-6
 def draw(call: Callable[..., jax.Array]) -> Any:
     """`call` of z float32 [batch, 6] and label int32 [batch], as a tf.function."""
     inputs = {"z": TensorSpec("float32", ("batch", FEATURES)), "label": TensorSpec("int32", ("batch",))}
-    drawn = to_tf_function(Function(call, Signature(inputs, {"image": TensorSpec("float32", ("batch",))})))
+    signature = Signature(inputs, {"image": TensorSpec("float32", ("batch",))})
+    drawn = to_tf_function(Function(lambda *arguments: {"image": call(*arguments)}, signature))
     graph = drawn.get_concrete_function().graph.as_graph_def()
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
     assert {node.op for node in nodes} <= SERVABLE_OPS

@@ -2,6 +2,7 @@
 
     mean_image              E[x | z, c], in [0, 1], of z ~ N(0, I)
     mean_image_of_latents   the same of what the prior makes of z, where one is learned
+    noise_of_image          q(z | x, c): where mean_image takes z from, to have x back
     image_bounds            bounds on log p(x | c), which lack log_constant
 
 Nothing here is compiled: the callers jit, with `model` and `likelihood` static.
@@ -17,7 +18,7 @@ from cvae_training.bounds import Bounds, Score, posterior_bounds
 from cvae_training.likelihood import LIKELIHOODS, l2_reconstruction
 from cvae_training.model import Cvae
 
-__all__ = ["IMAGE_BATCH", "bounds_key", "image_bounds", "mean_image", "mean_image_of_latents"]
+__all__ = ["IMAGE_BATCH", "bounds_key", "image_bounds", "mean_image", "mean_image_of_latents", "noise_of_image"]
 
 IMAGE_BATCH = 500
 """Images whose bounds are computed at a time; the noise of image i follows from i and this."""
@@ -43,6 +44,30 @@ def mean_image_of_latents(
     """The likelihood's mean at latents, as the posterior has them, and class weights c, in [0, 1]."""
     decoded: Any = model.apply(params, latents, c, method="decode")
     return LIKELIHOODS[likelihood].mean(decoded, _log_scale(model, params))
+
+
+def noise_of_image(
+    model: Cvae, params: PyTree, x: Float[Array, "batch pixels"], c: Float[Array, "batch classes"]
+) -> tuple[Float[Array, "batch latent"], Float[Array, "batch latent"]]:
+    """The posterior's mean and log-variance as `mean_image` takes z.
+
+    Where no prior is learned, they are the encoder's own. Where one is, g takes latents to z: the first is g(mean),
+    whose mean image is the one of the posterior's mean; the second is the log of the diagonal of J diag(var) J^T, J the
+    Jacobian of g at the mean: the variances of g(latents) to first order in the posterior's spread.
+    """
+    encoded: Any = model.apply(params, x, method="encode")
+    mean, logvar = encoded
+    if not model.flow_layers:
+        return mean, logvar
+
+    def to_prior(latents: Float[Array, "batch latent"]) -> Any:
+        return model.apply(params, latents, c, method="to_prior")
+
+    def spread(direction: Float[Array, "batch latent"]) -> Float[Array, "batch latent"]:
+        return jax.jvp(to_prior, (mean,), (direction,))[1]
+
+    deviations = jnp.eye(mean.shape[-1])[:, None] * jnp.exp(0.5 * logvar)
+    return to_prior(mean), jnp.log((jax.vmap(spread)(deviations) ** 2).sum(axis=0))
 
 
 def image_bounds(

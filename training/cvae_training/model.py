@@ -138,6 +138,12 @@ class Cvae(nn.Module):
         """The latents that the prior makes of z ~ N(0, I): z itself, where none is learned."""
         return self.prior(z, c) if self.flow_layers else z
 
+    def to_prior(
+        self, latents: Float[Array, "batch latent"], c: Float[Array, "batch classes"]
+    ) -> Float[Array, "batch latent"]:
+        """The z that the prior makes these latents of: the inverse of `from_prior`."""
+        return self.prior.inverse(latents, c)[0] if self.flow_layers else latents
+
     def log_prior(self, z: Float[Array, "batch latent"], c: Float[Array, "batch classes"]) -> Float[Array, " batch"]:
         """log p(z | c) of the latents that `decode` takes, in nats; of a learned prior only."""
         return self.prior.log_density(z, c)
