@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from cvae_export.artifact import FORMS, export, export_run
     from cvae_export.decoder import Decoder, build_decoder
     from cvae_export.errors import DecoderError, ExportError, ParityError, UnsupportedPrimitiveError
+    from cvae_export.serving_base import publish
 
 __all__ = [
     "FORMS",
@@ -21,6 +22,7 @@ __all__ = [
     "build_decoder",
     "export",
     "export_run",
+    "publish",
 ]
 
 _MODULES = {
@@ -33,6 +35,7 @@ _MODULES = {
     "ExportError": "errors",
     "ParityError": "errors",
     "UnsupportedPrimitiveError": "errors",
+    "publish": "serving_base",
 }
 
 

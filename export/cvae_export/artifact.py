@@ -5,8 +5,6 @@ The folder appears whole or not at all, whatever stops the export.
 
 import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,9 +26,15 @@ from cvae_export.oldest_runtimes import oldest_runtime
 from cvae_export.own_decoder import own_decoder
 from cvae_export.parity import Arrays, Observer, measure_parity
 from cvae_export.report import REPORT_NAME, SAMPLES_PER_CLASS, report_page
+from cvae_export.saved_model import SAVED_MODEL, version_folder
+from cvae_export.saved_model_xla import SAVED_MODEL_XLA
+from cvae_export.servable_ops import check_servable
 from cvae_export.served import served_functions
 from cvae_export.speed import measure_speeds, size_in_bytes
 from cvae_export.subject import Subject, run_subject
+from cvae_export.tf_serving import served_name, write_server_files
+from cvae_export.warmup import write_warmup
+from cvae_export.whole_folder import appearing_whole
 from cvae_sdk import CvaeError, Manifest, Sampler
 from cvae_sdk.artifact import Artifact
 from cvae_sdk.images import tile
@@ -53,6 +57,7 @@ def export_run(
     out: Path,
     *,
     name: str | None = None,
+    version: int = 1,
     forms: Sequence[Form] = FORMS,
     timings: bool = False,
     on_form: Callable[[str, Format], None] = lambda name, form: None,
@@ -60,11 +65,12 @@ def export_run(
 ) -> Manifest:
     """Write every form of a run's decoder to the new folder `out`, compare each with JAX, and give the manifest.
 
-    `name` is the folder's own by default; `timings` puts each form's speed on this machine into the report, in which
-    two exports then differ; `on_form` is told of each form that passed, `on_step` of what is done to which form next.
-    Raises ExportError, or ParityError for a form that differs; then nothing is left behind.
+    `name` is the folder's own by default; `version` is the model's, and its number in TF Serving; `timings` puts each
+    form's speed on this machine into the report, in which two exports then differ; `on_form` is told of each form that
+    passed, `on_step` of what is done to which form next. Raises ExportError, or ParityError for a form that differs;
+    then nothing is left behind.
     """
-    return _export(lambda: run_subject(run), out, name, forms, timings, on_form, on_step)
+    return _export(lambda: run_subject(run), out, name, version, forms, timings, on_form, on_step)
 
 
 def export(
@@ -77,6 +83,7 @@ def export(
     image_shape: Sequence[int],
     mix_fn: Callable[[Any, Any, Any], Any] | None = None,
     name: str | None = None,
+    version: int = 1,
     licence: str = "other",
     forms: Sequence[Form] = FORMS,
     timings: bool = False,
@@ -100,13 +107,14 @@ def export(
         )
         return Subject(decoder, {}, licence)
 
-    return _export(subject, Path(out), name, forms, timings, on_form, on_step)
+    return _export(subject, Path(out), name, version, forms, timings, on_form, on_step)
 
 
 def _export(
     make_subject: Callable[[], Subject],
     out: Path,
     name: str | None,
+    version: int,
     forms: Sequence[Form],
     timings: bool,
     on_form: Callable[[str, Format], None],
@@ -117,8 +125,8 @@ def _export(
     subject = make_subject()
     check_decoder(subject.decoder)
     try:
-        with _appearing_whole(out) as folder:
-            manifest = _fill(folder, subject, name or out.resolve().name, forms, timings, on_form, on_step)
+        with appearing_whole(out) as folder:
+            manifest = _fill(folder, subject, name or out.resolve().name, version, forms, timings, on_form, on_step)
             _check_with_sdk(folder)
     except OSError as error:
         raise ExportError(f"cannot write {out}: {error.strerror or error}") from error
@@ -129,6 +137,7 @@ def _fill(
     folder: Path,
     subject: Subject,
     name: str,
+    version: int,
     forms: Sequence[Form],
     timings: bool,
     on_form: Callable[[str, Format], None],
@@ -159,13 +168,18 @@ def _fill(
         written = replace(written, files=files or None)
         formats[form.name] = Format(form.path, parity=parity, oldest_runtime=oldest, **vars(written))
         on_form(form.name, formats[form.name])
+        if form.path in (SAVED_MODEL.path, SAVED_MODEL_XLA.path):
+            version_folder(folder / form.path).rename(folder / form.path / str(version))
+    if SAVED_MODEL.name in formats:
+        on_step(SAVED_MODEL.name, "warming up")
+        _prepare_for_tf_serving(folder, name, len(decoder.classes))
     reference = jax.jit(decoder.functions["decode"].positional)
     _write_goldens(folder / GOLDEN_NAME, decoder, reference)
     samples = _samples(decoder, reference)
     tile(samples, columns=SAMPLES_PER_CLASS, scale=2).save(folder / SAMPLES_NAME)
     values: dict[str, Any] = {
         "name": name,
-        "version": 1,
+        "version": version,
         "created": created().strftime("%Y-%m-%dT%H:%M:%SZ"),
         "classes": decoder.classes,
         "latent_dim": decoder.latent_dim,
@@ -191,6 +205,13 @@ def _signatures(decoder: Decoder, formats: Mapping[str, Format]) -> dict[str, Si
     carried = {name for form in formats.values() for name in form.signatures}
     served = {name: each.signature for name, each in served_functions(decoder).items() if name in carried}
     return {name: function.signature for name, function in decoder.functions.items()} | served
+
+
+def _prepare_for_tf_serving(folder: Path, name: str, num_classes: int) -> None:
+    saved_model = version_folder(folder / SAVED_MODEL.path)
+    check_servable(saved_model)
+    write_warmup(saved_model, served_name(name), num_classes)
+    write_server_files(folder, name)
 
 
 @contextmanager
@@ -242,29 +263,3 @@ def _check_with_sdk(folder: Path) -> None:
     artifact = Artifact.open(folder)
     if "onnx" in artifact.manifest.formats:
         Sampler(folder).verify()
-
-
-@contextmanager
-def _appearing_whole(out: Path) -> Iterator[Path]:
-    """A temporary folder beside `out` that becomes `out` at the end, on disk before it is seen; or is removed."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        yield folder
-        folder.chmod(0o755)  # mkdtemp's own is for its user alone
-        for path in (*folder.rglob("*"), folder):
-            _sync(path)
-        if os.path.lexists(out):
-            raise ExportError(f"{out} was made by somebody else meanwhile: choose another folder")
-        folder.rename(out)
-        _sync(out.parent)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

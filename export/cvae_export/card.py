@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from cvae_export.tf_serving import card_section
 from cvae_sdk.manifest import Manifest
 
 __all__ = ["model_card"]
@@ -36,12 +37,12 @@ image depends, within the tolerance, on those in the same batch.
 TensorFlow, plain operations; `saved_model/` is a TF Serving base path (`--model_base_path=...`):
 
 ```python
-decode = tf.saved_model.load("saved_model/1").signatures["decode"]
+decode = tf.saved_model.load("saved_model/{version}").signatures["decode"]
 image = decode(z=tf.constant(z), label=tf.constant(label))["image"]
 ```
 """,
     "saved_model_xla": """\
-`saved_model_xla/1` has the same `decode` as one XlaCallModule operation, for TensorFlow programs that compile with XLA. A
+`saved_model_xla/{version}` has the same `decode` as one XlaCallModule operation, for TensorFlow programs that compile with XLA. A
 stock TF Serving refuses it.
 """,
     "litert": """\
@@ -91,7 +92,10 @@ def model_card(manifest: Manifest, data_licence: str) -> str:
         for name, form in sorted(manifest.formats.items())
     )
     recipes = "\n".join(
-        recipe.format(form=manifest.formats[name], name=manifest.name, last=manifest.classes[-1])
+        recipe.format(
+            form=manifest.formats[name], name=manifest.name, version=manifest.version, last=manifest.classes[-1]
+        )
+        + (card_section(manifest) if name == "saved_model" else "")
         for name, recipe in _RECIPES.items()
         if name in manifest.formats
     )

@@ -6,10 +6,11 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from cvae_export.forms import DEFAULT_FORMS, get_forms, listing
 from cvae_export.interruption import Interrupted, Interruption
+from cvae_export.one_line_parser import OneLineParser
 from cvae_export.quiet import quiet_native_libraries
 
 if TYPE_CHECKING:
@@ -35,29 +36,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with Interruption() as interruption:
             return _export(options, interruption) if options.check is None else _check(options, interruption)
     except Interrupted as interrupted:
-        what = f"{options.out} was not made" if options.check is None else f"{options.check} was not checked"
+        if options.check is not None:
+            what = f"{options.check} was not checked"
+        else:
+            what = f"{options.out} {'was made but not published' if os.path.lexists(options.out) else 'was not made'}"
         print(f"cvae-export: interrupted; {what}", file=sys.stderr)
         return 128 + interrupted.number
 
 
 def _export(options: argparse.Namespace, interruption: Interruption) -> int:
     from cvae_export.progress import Progress
+    from cvae_export.serving_base import publish
     from cvae_sdk import CvaeError
     from cvae_training import TrainingError
 
     try:
         if os.path.lexists(options.out):
             raise CvaeError(f"{options.out} exists: choose another folder, or remove it first")
+        version = _version(options)
         with Progress() as progress:
-            manifest = _export_showing(options, interruption, progress)
+            manifest = _export_showing(options, version, interruption, progress)
+        published = publish(options.out, options.serving_base, version) if options.serving_base else None
     except (CvaeError, TrainingError) as error:
         print(f"cvae-export: {error}", file=sys.stderr)
         return 2
     print(f"artifact {manifest.name} saved in {options.out}: {', '.join(manifest.formats)}")
+    if published:
+        print(f"published {published}")
     return 0
 
 
-def _export_showing(options: argparse.Namespace, interruption: Interruption, progress: "Progress") -> "Manifest":
+def _version(options: argparse.Namespace) -> int:
+    """The artifact's version; CvaeError for one that the serving base has already, before any work is done."""
+    from cvae_export.serving_base import check_version, next_version, version_path
+
+    if options.serving_base is None:
+        return check_version(1 if options.version is None else options.version)
+    name = options.name or options.run.resolve().name
+    version = next_version(options.serving_base, name) if options.version is None else options.version
+    version_path(options.serving_base, name, version)
+    return version
+
+
+def _export_showing(
+    options: argparse.Namespace, version: int, interruption: Interruption, progress: "Progress"
+) -> "Manifest":
     def on_form(name: str, form: "Format") -> None:
         interruption.check()
         progress(name, form)
@@ -76,7 +99,14 @@ def _export_showing(options: argparse.Namespace, interruption: Interruption, pro
     progress.begin(len(forms))
     name = options.name or options.run.resolve().name
     return export_run(
-        run, options.out, name=name, forms=forms, timings=options.timings, on_form=on_form, on_step=on_step
+        run,
+        options.out,
+        name=name,
+        version=version,
+        forms=forms,
+        timings=options.timings,
+        on_form=on_form,
+        on_step=on_step,
     )
 
 
@@ -115,7 +145,7 @@ def _load(folder: Path) -> "Run":
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of cvae-export."""
-    parser = _OneLineParser(
+    parser = OneLineParser(
         prog="cvae-export",
         description="Export a run's decoder to the forms that people serve from. Each written form "
         "is run and compared with the JAX model; the artifact's folder appears whole, or not at all.",
@@ -150,9 +180,16 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="measure each form's speed on this machine for the report; two exports then differ in it",
     )
+    parser.add_argument(
+        "--version",
+        type=int,
+        metavar="N",
+        help="the artifact's version, and its number in TF Serving [one more than the largest in --serving-base, or 1]",
+    )
+    parser.add_argument(
+        "--serving-base",
+        type=Path,
+        metavar="DIR",
+        help="add the SavedModel to DIR/NAME/N, where TF Serving finds it whole; an N that exists is never replaced",
+    )
     return parser
-
-
-class _OneLineParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")

@@ -19,7 +19,7 @@ from cvae_export.served import served_functions
 from cvae_export.tf_graph import Constant, to_tf_function
 from cvae_export.tf_served import draw_served
 
-__all__ = ["SAVED_MODEL", "load_saved_model", "save_saved_model"]
+__all__ = ["SAVED_MODEL", "load_saved_model", "save_saved_model", "version_folder"]
 
 _VERSION = "1"
 
@@ -39,9 +39,15 @@ def save_saved_model(functions: dict[str, Any], folder: Path) -> Path:
     return folder / _VERSION
 
 
+def version_folder(folder: Path) -> Path:
+    """The one version in a base path that an artifact holds."""
+    (found,) = folder.iterdir()
+    return found
+
+
 def load_saved_model(folder: Path) -> Iterable[Loaded]:
-    """Open version 1 as a server does, by its signatures."""
-    model = tf.saved_model.load(str(folder / _VERSION))
+    """Open the version that there is as a server does, by its signatures."""
+    model = tf.saved_model.load(str(version_folder(folder)))
     return [Loaded(name, _runner(function)) for name, function in sorted(model.signatures.items())]
 
 

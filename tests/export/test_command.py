@@ -166,3 +166,27 @@ def test_a_signal_whose_exception_is_swallowed_still_ends_the_export(
     assert "interrupted" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(number) is before
+
+
+def test_a_version_is_exported_and_published(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = tmp_path / "base"
+    (base / "digits" / "4").mkdir(parents=True)
+    options = [str(run_folder), "--out", str(tmp_path / "tiny"), "--name", "digits", "--serving-base", str(base)]
+    assert main(options) == 0
+    assert f"published {base}/digits/5" in capsys.readouterr().out
+    published, own = base / "digits" / "5", tmp_path / "tiny" / "saved_model" / "5"
+    files = {path.relative_to(own): path.read_bytes() for path in own.rglob("*") if path.is_file()}
+    assert files == {path.relative_to(published): path.read_bytes() for path in published.rglob("*") if path.is_file()}
+    assert (own / "assets.extra" / "tf_serving_warmup_requests").is_file()
+
+
+@pytest.mark.parametrize(("version", "message"), [("4", "version 4 exists: "), ("0", "version must be from 1 to ")])
+def test_a_version_that_cannot_be_is_told_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], version: str, message: str
+) -> None:
+    (tmp_path / "out" / "4").mkdir(parents=True)
+    options = [str(tmp_path / "nowhere"), "--out", str(tmp_path / "a" / "out"), "--serving-base", str(tmp_path)]
+    assert message in mistake([*options, "--version", version], capsys)
+    assert not (tmp_path / "a").exists()

@@ -12,6 +12,7 @@ def test_the_public_names_are_these() -> None:
         "build_decoder",
         "export",
         "export_run",
+        "publish",
     ]
     assert all(hasattr(cvae_export, name) for name in cvae_export.__all__)
     assert not hasattr(cvae_export, "nonsense")

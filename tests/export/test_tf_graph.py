@@ -18,6 +18,7 @@ import cvae_export.tf_graph
 from cvae_export import UnsupportedPrimitiveError
 from cvae_export.decoder import Function
 from cvae_export.onnx_graph import to_onnx
+from cvae_export.servable_ops import SERVABLE_OPS
 from cvae_export.tf_graph import to_tf_function
 from cvae_export.tf_rules import RULES
 from cvae_sdk.manifest import Signature, TensorSpec
@@ -35,7 +36,11 @@ def function_of(call: Callable[..., jax.Array]) -> Function:
 
 
 def draw(call: Callable[..., jax.Array]) -> Any:
-    return to_tf_function(function_of(call))
+    drawn = to_tf_function(function_of(call))
+    graph = drawn.get_concrete_function().graph.as_graph_def()
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    assert {node.op for node in nodes} <= SERVABLE_OPS
+    return drawn
 
 
 def in_onnx(call: Callable[..., jax.Array]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
