@@ -21,11 +21,13 @@ from cvae_export.clock import created
 from cvae_export.decoder import Decoder, build_decoder
 from cvae_export.errors import ExportError
 from cvae_export.form import Form
+from cvae_export.kserve import write_kserve
 from cvae_export.onnx import ONNX
 from cvae_export.parity import measure_parity
 from cvae_export.saved_model import SAVED_MODEL
 from cvae_export.saved_model_xla import SAVED_MODEL_XLA
 from cvae_export.stablehlo import STABLEHLO
+from cvae_export.triton import write_triton
 from cvae_sdk import Manifest, Sampler
 from cvae_sdk.images import tile
 from cvae_sdk.latents import standard_normal_latents
@@ -88,6 +90,10 @@ def _fill(
         parity = measure_parity(form.name, list(form.load(folder / form.path)), decoder)
         formats[form.name] = Format(form.path, parity=parity, **vars(written))
         on_form(form.name, formats[form.name])
+    signatures = {signature: function.signature for signature, function in decoder.functions.items()}
+    if ONNX.name in formats:
+        write_triton(folder, name, signatures)
+        write_kserve(folder, name)
     config = _public_config(run.config)
     data_set = config["data"]["data_set"]
     reference = jax.jit(decoder.functions["decode"].call)
@@ -100,7 +106,7 @@ def _fill(
         "classes": decoder.classes,
         "latent_dim": decoder.latent_dim,
         "image_shape": decoder.image_shape,
-        "signatures": {name: function.signature for name, function in decoder.functions.items()},
+        "signatures": signatures,
         "formats": formats,
         "training": {
             "data_set": data_set,

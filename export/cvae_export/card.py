@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from cvae_export.triton import triton_card
 from cvae_sdk.manifest import Manifest
 
 __all__ = ["model_card"]
@@ -19,6 +20,7 @@ def model_card(manifest: Manifest, data_licence: str) -> str:
         for name, form in sorted(manifest.formats.items())
     )
     stablehlo = manifest.formats["stablehlo"]
+    triton = f"{triton_card(manifest)}\n" if "onnx" in manifest.formats else ""
     return f"""\
 ---
 license: {data_licence}
@@ -86,7 +88,7 @@ session = onnxruntime.InferenceSession("onnx/decoder.onnx")
 (image,) = session.run(["image"], {{"z": z, "label": label}})
 ```
 
-TensorFlow, plain operations; `saved_model/` is a TF Serving base path (`--model_base_path=...`):
+{triton}TensorFlow, plain operations; `saved_model/` is a TF Serving base path (`--model_base_path=...`):
 
 ```python
 decode = tf.saved_model.load("saved_model/1").signatures["decode"]
