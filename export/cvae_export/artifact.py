@@ -96,7 +96,7 @@ def _fill(
         write_kserve(folder, name)
     config = _public_config(run.config)
     data_set = config["data"]["data_set"]
-    reference = jax.jit(decoder.functions["decode"].call)
+    reference = jax.jit(decoder.functions["decode"].positional)
     _write_goldens(folder / GOLDEN_NAME, decoder, reference)
     _write_samples(folder / SAMPLES_NAME, decoder, reference)
     values: dict[str, Any] = {

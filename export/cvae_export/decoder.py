@@ -9,6 +9,7 @@ and a one-hot row is the same as its label.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,8 +29,15 @@ BATCH = "batch"
 class Function:
     """A pure JAX function of arrays, with the names, dtypes and shapes of what goes in and comes out."""
 
-    call: Callable[..., Array]
+    call: Callable[..., Mapping[str, Array]]
+    """Takes the inputs in the signature's order, and gives the outputs by name."""
     signature: Signature
+
+    def positional(self, *inputs: Any) -> Any:
+        """`call` for what has no names: the one output, or a tuple of several in the signature's order."""
+        outputs = self.call(*inputs)
+        ordered = tuple(outputs[name] for name in self.signature.outputs)
+        return ordered[0] if len(ordered) == 1 else ordered
 
     def symbolic_specs(self) -> tuple[jax.ShapeDtypeStruct, ...]:
         """The inputs' shapes and dtypes with a symbolic batch."""
@@ -58,10 +66,12 @@ def build_decoder(run: Run) -> Decoder:
 
     def mix(
         z: Float[Array, "batch latent"], class_weights: Float[Array, "batch classes"]
-    ) -> Float[Array, "batch h w c"]:
-        return mean_image(model, likelihood, params, z, class_weights).reshape(z.shape[0], *run.image_shape)
+    ) -> dict[str, Float[Array, "batch h w c"]]:
+        return {"image": mean_image(model, likelihood, params, z, class_weights).reshape(z.shape[0], *run.image_shape)}
 
-    def decode(z: Float[Array, "batch latent"], label: Int32[Array, " batch"]) -> Float[Array, "batch h w c"]:
+    def decode(
+        z: Float[Array, "batch latent"], label: Int32[Array, " batch"]
+    ) -> dict[str, Float[Array, "batch h w c"]]:
         return mix(z, jax.nn.one_hot(label, num_classes, dtype=jnp.float32))
 
     z = TensorSpec("float32", (BATCH, latent_dim))

@@ -10,8 +10,8 @@ from cvae_export.decoder import Decoder
 
 __all__ = ["Form", "Loaded", "Runner", "Written"]
 
-Runner = Callable[[Mapping[str, np.ndarray]], np.ndarray]
-"""Runs a signature of a written form in its own runtime: named inputs in, the image out."""
+Runner = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+"""Runs a signature of a written form in its own runtime: inputs by name in, outputs by name out."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 onnx/decoder.onnx    z, label -> image, any batch
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import tf2onnx
 
 from cvae_export.decoder import Decoder
 from cvae_export.errors import ExportError
-from cvae_export.form import Form, Loaded, Written
+from cvae_export.form import Form, Loaded, Runner, Written
 from cvae_export.tf_graph import to_tf_function
 
 __all__ = ["ONNX", "OPSET", "check_portable"]
@@ -50,7 +50,16 @@ def _write(decoder: Decoder, path: Path) -> Written:
 
 def _load(path: Path) -> Iterable[Loaded]:
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    return [Loaded("decode", lambda inputs: np.asarray(session.run(["image"], dict(inputs))[0]))]
+    return [Loaded("decode", _runner(session))]
+
+
+def _runner(session: onnxruntime.InferenceSession) -> Runner:
+    names = [output.name for output in session.get_outputs()]
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(names, map(np.asarray, session.run(names, dict(inputs))), strict=True))
+
+    return run
 
 
 ONNX = Form("onnx", "onnx/decoder.onnx", _write, _load)

@@ -42,8 +42,9 @@ def load_saved_model(folder: Path) -> Iterable[Loaded]:
 
 
 def _runner(function: Any) -> Runner:
-    def run(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        return function(**{name: tf.constant(array) for name, array in inputs.items()})["image"].numpy()
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        outputs = function(**{name: tf.constant(array) for name, array in inputs.items()})
+        return {name: tensor.numpy() for name, tensor in outputs.items()}
 
     return run
 

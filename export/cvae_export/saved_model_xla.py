@@ -36,7 +36,7 @@ def _write(decoder: Decoder, folder: Path) -> Written:
 
 
 def _to_tf_function(function: Function) -> Any:
-    inputs, (output,) = function.signature.inputs, function.signature.outputs
+    inputs = function.signature.inputs
     converted = jax2tf.convert(
         function.call,
         polymorphic_shapes=["(" + ", ".join(map(str, spec.shape)) + ",)" for spec in inputs.values()],
@@ -47,7 +47,7 @@ def _to_tf_function(function: Function) -> Any:
         tf.TensorSpec([None if axis == BATCH else axis for axis in spec.shape], spec.dtype, name)
         for name, spec in inputs.items()
     ]
-    return tf.function(lambda *arguments: {output: converted(*arguments)}, input_signature=specs, autograph=False)
+    return tf.function(converted, input_signature=specs, autograph=False)
 
 
 def _with_pinned_modules(saved_model: bytes) -> bytes:

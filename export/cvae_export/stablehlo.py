@@ -8,7 +8,7 @@ StableHLO promises portable artifacts 5 years backward; the pinned version is ol
 
 import dataclasses
 import datetime
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -53,7 +53,7 @@ def _write(decoder: Decoder, folder: Path) -> Written:
     function = decoder.functions["decode"]
     for name, platforms in ((_EXPORTED, PLATFORMS), (_PORTABLE, PLATFORMS[:1])):
         with without_locations():
-            exported = export.export(jax.jit(function.call), platforms=platforms)(*function.symbolic_specs())
+            exported = export.export(jax.jit(function.positional), platforms=platforms)(*function.symbolic_specs())
         module = at_pinned_version(exported.mlir_module_serialized)
         if name == _EXPORTED:
             content = bytes(dataclasses.replace(exported, mlir_module_serialized=module).serialize())
@@ -74,12 +74,27 @@ def _load(folder: Path) -> Iterable[Loaded]:
     portable = dataclasses.replace(
         exported, platforms=PLATFORMS[:1], mlir_module_serialized=(folder / _PORTABLE).read_bytes()
     )
-    return [Loaded("decode", _runner(exported)), Loaded("decode", _runner(portable))]
+    return [Loaded("decode", _runner("decode", exported)), Loaded("decode", _runner("decode", portable))]
 
 
-def _runner(exported: export.Exported) -> Runner:
+# The files hold what goes in and comes out by position alone.
+_POSITIONS = {
+    "decode": (("z", "label"), ("image",)),
+    "mix": (("z", "class_weights"), ("image",)),
+    "encode": (("image", "label"), ("mean", "logvar")),
+}
+
+
+def _runner(signature: str, exported: export.Exported) -> Runner:
     call = jax.jit(exported.call)
-    return lambda inputs: np.asarray(call(inputs["z"], inputs["label"]))
+    names_in, names_out = _POSITIONS[signature]
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        outputs = call(*(inputs[name] for name in names_in))
+        each = outputs if isinstance(outputs, tuple | list) else (outputs,)
+        return dict(zip(names_out, map(np.asarray, each), strict=True))
+
+    return run
 
 
 STABLEHLO = Form("stablehlo", "stablehlo", _write, _load)

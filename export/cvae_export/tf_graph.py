@@ -31,14 +31,16 @@ def to_tf_function(function: Function, constant: Constant = tf.constant) -> Any:
     `constant` turns each of the function's arrays into a tensor; by default they become part of the graph. Raises
     UnsupportedPrimitiveError, which names the primitive, for what no rule draws.
     """
-    closed = jax.make_jaxpr(function.call)(*function.symbolic_specs())
+    closed = jax.make_jaxpr(function.positional)(*function.symbolic_specs())
     inputs = [_tensor_spec(name, spec) for name, spec in function.signature.inputs.items()]
-    (output,) = function.signature.outputs
 
     def draw(*arguments: tf.Tensor) -> dict[str, tf.Tensor]:
         shapes = Shapes(tf.shape(arguments[0])[0])
-        (image,) = _interpret(closed, list(arguments), shapes, constant)
-        return {output: tf.identity(image, name=output)}
+        results = _interpret(closed, list(arguments), shapes, constant)
+        return {
+            name: tf.identity(tensor, name=name)
+            for name, tensor in zip(function.signature.outputs, results, strict=True)
+        }
 
     drawn = tf.function(draw, input_signature=inputs, autograph=False)
     drawn.get_concrete_function()  # draws it, so that what cannot be drawn is told here

@@ -12,6 +12,7 @@ __all__ = [
     "read_mapping",
     "read_number",
     "read_object",
+    "read_optional_number",
     "read_optional_string",
     "read_string",
     "shown",
@@ -58,6 +59,11 @@ def read_number(value: object, field: str) -> float:
     if type(value) not in (int, float) or not 0 <= cast("float", value) <= sys.float_info.max:
         raise ManifestError(f"{field} must be a number of at least 0, got {shown(value)}")
     return float(cast("float", value))
+
+
+def read_optional_number(value: object, field: str) -> float | None:
+    """A number of at least 0, or nothing."""
+    return None if value is None else read_number(value, field)
 
 
 def read_optional_string(value: object, field: str) -> str | None:

@@ -24,6 +24,7 @@ from cvae_sdk.json_fields import (
     read_mapping,
     read_number,
     read_object,
+    read_optional_number,
     read_optional_string,
     read_string,
     shown,
@@ -68,8 +69,12 @@ class Parity:
     """How far a written form was from the JAX model, at most, over how many inputs, and how far it might have been."""
 
     max_abs_error: float
+    """Of a pixel in [0, 1]."""
     tolerance: float
     cases: int
+    max_latent_error: float | None = None
+    """Of an encoder's outputs, relative to a value above 1; None where no signature has such outputs."""
+    latent_tolerance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -151,8 +156,9 @@ class Manifest:
         """The manifest.json of these values, its digest included."""
         values: dict[str, Any] = {"schema_version": SCHEMA_VERSION, **asdict(self)}
         for form in values["formats"].values():
-            for absent in [name for name, value in form.items() if value is None]:
-                del form[absent]
+            for record in (form, form["parity"]):
+                for absent in [name for name, value in record.items() if value is None]:
+                    del record[absent]
         values = cast("dict[str, Any]", json.loads(json.dumps(values)))  # tuples become lists, as a reader sees them
         return _to_text({**values, "digest": _digest(values)})
 
@@ -271,6 +277,8 @@ def _format(value: object, field: str) -> Format:
             max_abs_error=read_number(parity.get("max_abs_error"), f"{field}.parity.max_abs_error"),
             tolerance=read_number(parity.get("tolerance"), f"{field}.parity.tolerance"),
             cases=read_integer(parity.get("cases"), f"{field}.parity.cases", 1),
+            max_latent_error=read_optional_number(parity.get("max_latent_error"), f"{field}.parity.max_latent_error"),
+            latent_tolerance=read_optional_number(parity.get("latent_tolerance"), f"{field}.parity.latent_tolerance"),
         ),
         opset=None if opset is None else read_integer(opset, f"{field}.opset", 1),
         stablehlo_version=read_optional_string(values.get("stablehlo_version"), f"{field}.stablehlo_version"),

@@ -40,7 +40,7 @@ def test_a_form_written_elsewhere_gives_the_recorded_images_here(form: Form) -> 
             got = reader.run({"z": inputs["z"], "class_weights": weights})
         else:
             got = reader.run(inputs)
-        np.testing.assert_allclose(got, image, rtol=0, atol=2e-6)  # sums in another order: 5e-7 was measured
+        np.testing.assert_allclose(got["image"], image, rtol=0, atol=2e-6)  # sums in another order: 5e-7 was measured
 
 
 def test_was_trained_by_the_default_preset(manifest: Manifest) -> None:

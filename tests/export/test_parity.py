@@ -1,8 +1,7 @@
 """Every form against the model itself, and the gate against planted faults."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +9,11 @@ import numpy as np
 import pytest
 
 from cvae_export import FORMS, ExportError, ParityError, build_decoder
+from cvae_export.decoder import Decoder, Function
 from cvae_export.form import Form, Loaded
 from cvae_export.parity import BATCH_SIZES, measure_parity, parity_inputs
 from cvae_sdk import Manifest, Sampler
+from cvae_sdk.manifest import Parity, Signature, TensorSpec
 from cvae_training import Run
 
 # float32 sums of up to 784 terms of size 1, in another order: about 5e-7 was measured.
@@ -50,9 +51,10 @@ def test_a_form_gives_the_models_images(form: Form, batch: int, run: Run, loaded
     assert loaded[form.name]
     for reader in loaded[form.name]:
         if reader.signature == "mix":
-            image, expected = reader.run({"z": z, "class_weights": weights}), reference(run, z, weights)
+            outputs, expected = reader.run({"z": z, "class_weights": weights}), reference(run, z, weights)
         else:
-            image, expected = reader.run({"z": z, "label": label}), reference(run, z, np.eye(10, dtype="f4")[label])
+            outputs, expected = reader.run({"z": z, "label": label}), reference(run, z, np.eye(10, dtype="f4")[label])
+        image = outputs["image"]
         assert image.dtype == np.float32
         np.testing.assert_allclose(image, expected, rtol=0, atol=tolerance(run))
 
@@ -68,7 +70,7 @@ def test_images_are_in_the_unit_interval_though_the_articles_decoder_passes_1(ar
     z *= 20
     decoded = article_run.model.apply(article_run.params, z, np.eye(10, dtype="f4")[label], method="generate")
     assert float(jnp.max(decoded)) > 1
-    image = np.asarray(build_decoder(article_run).functions["decode"].call(z, label))
+    image = np.asarray(build_decoder(article_run).functions["decode"].call(z, label)["image"])
     assert image.min() == 0
     assert image.max() == 1
 
@@ -101,8 +103,11 @@ class TestTheGate:
     def measure(self, run: Run, change) -> None:
         decoder = build_decoder(run)
         call = jax.jit(decoder.functions["decode"].call)
-        reader = Loaded("decode", lambda inputs: change(np.asarray(call(inputs["z"], inputs["label"]))))
-        measure_parity("planted", [reader], decoder)
+
+        def run_decode(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {"image": change(np.asarray(call(inputs["z"], inputs["label"])["image"]))}
+
+        measure_parity("planted", [Loaded("decode", run_decode)], decoder)
 
     def test_passes_an_equal_form(self, article_run: Run) -> None:
         self.measure(article_run, lambda image: image)
@@ -135,8 +140,51 @@ class TestTheGate:
         decoder = build_decoder(article_run)
         call = jax.jit(decoder.functions["decode"].call)
         swapped = np.array([1, 0, *range(2, 10)], np.int32)
-        reader = SimpleNamespace(
-            signature="decode", run=lambda inputs: np.asarray(call(inputs["z"], swapped[inputs["label"]]))
-        )
+        reader = Loaded("decode", lambda inputs: jax.device_get(call(inputs["z"], swapped[inputs["label"]])))
         with pytest.raises(ParityError):
             measure_parity("planted", [reader], decoder)
+
+    def test_refuses_an_output_of_another_name(self, article_run: Run) -> None:
+        decoder = build_decoder(article_run)
+        call = jax.jit(decoder.functions["decode"].call)
+        reader = Loaded("decode", lambda inputs: {"picture": np.asarray(call(*inputs.values())["image"])})
+        with pytest.raises(ExportError, match="planted: decode gives picture, JAX gives image"):
+            measure_parity("planted", [reader], decoder)
+
+
+class TestTheGateOfSeveralOutputs:
+    """An encoder whose second output differs: relative to what is above 1, absolutely below."""
+
+    SIGNATURE = Signature(
+        {"image": TensorSpec("float32", ("batch", 2, 3, 1)), "label": TensorSpec("int32", ("batch",))},
+        {"mean": TensorSpec("float32", ("batch", 6)), "logvar": TensorSpec("float32", ("batch", 6))},
+    )
+
+    def measure(self, change: Callable[[np.ndarray], np.ndarray]) -> Parity:
+        def encode(image: jax.Array, label: jax.Array) -> dict[str, jax.Array]:
+            flat = image.reshape(len(image), -1)
+            return {"mean": flat, "logvar": 100 + label[:, None] * flat}
+
+        def planted(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            outputs = encode(**{name: jnp.asarray(array) for name, array in inputs.items()})
+            return {"mean": np.asarray(outputs["mean"]), "logvar": change(np.asarray(outputs["logvar"]))}
+
+        decoder = Decoder({"encode": Function(encode, self.SIGNATURE)}, 6, tuple("abc"), (2, 3, 1))
+        return measure_parity("planted", [Loaded("encode", planted)], decoder)
+
+    def test_measures_what_is_large_by_its_size(self) -> None:
+        parity = self.measure(lambda logvar: logvar + np.float32(2e-3))
+        assert 1e-5 < parity.max_latent_error <= 2.1e-5
+        assert parity.max_abs_error == 0
+
+    def test_refuses_a_second_output_that_is_off(self) -> None:
+        with pytest.raises(ParityError, match=r"planted: logvar of encode differs from the JAX model by 0.01 at batch"):
+            self.measure(lambda logvar: logvar * np.float32(1.01))
+
+    def test_refuses_a_second_output_that_is_no_number(self) -> None:
+        with pytest.raises(ParityError, match=r"planted: logvar of encode differs from the JAX model by nan"):
+            self.measure(lambda logvar: logvar * np.float32("nan"))
+
+    def test_refuses_a_second_output_of_another_shape(self) -> None:
+        with pytest.raises(ExportError, match=r"logvar of encode gives float32 \(1, 3\), JAX gives float32 \(1, 6\)"):
+            self.measure(lambda logvar: logvar[:, :3])

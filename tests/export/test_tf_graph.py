@@ -25,7 +25,8 @@ TOLERANCE = 5e-6
 def draw(call: Callable[..., jax.Array]) -> Any:
     """`call` of z float32 [batch, 6] and label int32 [batch], as a tf.function."""
     inputs = {"z": TensorSpec("float32", ("batch", FEATURES)), "label": TensorSpec("int32", ("batch",))}
-    return to_tf_function(Function(call, Signature(inputs, {"image": TensorSpec("float32", ("batch",))})))
+    signature = Signature(inputs, {"image": TensorSpec("float32", ("batch",))})
+    return to_tf_function(Function(lambda *arguments: {"image": call(*arguments)}, signature))
 
 
 def assert_drawn_equal(call: Callable[..., jax.Array], batches: tuple[int, ...] = (1, 2, 7)) -> None:
