@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import sysconfig
 import time
 import types
 from collections.abc import Callable, Iterator
@@ -83,8 +82,11 @@ class Triton:
             status, answer = self.rest("POST", f"/v2/models/{model}/infer", json.dumps({"inputs": tensors}))
             if status != 200:
                 return str(status), answer["error"]
-            (output,) = answer["outputs"]
-            return "OK", np.array(output["data"], np.float32).reshape(output["shape"])
+            assert {output["datatype"] for output in answer["outputs"]} == {"FP32"}
+            return "OK", {
+                output["name"]: np.array(output["data"], np.float32).reshape(output["shape"])
+                for output in answer["outputs"]
+            }
         request = self.protos.ModelInferRequest(model_name=model)
         for name, x in inputs.items():
             request.inputs.add(name=name, datatype=DATATYPES[x.dtype.name], shape=x.shape)
@@ -95,8 +97,11 @@ class Triton:
                 answer = self.stubs.GRPCInferenceServiceStub(channel).ModelInfer(request, timeout=60)
             except grpc.RpcError as refusal:
                 return refusal.code().name, refusal.details()
-        (output,), (content,) = answer.outputs, answer.raw_output_contents
-        return "OK", np.frombuffer(content, np.float32).reshape(output.shape)
+        assert {output.datatype for output in answer.outputs} == {"FP32"}
+        contents = zip(answer.outputs, answer.raw_output_contents, strict=True)
+        return "OK", {
+            output.name: np.frombuffer(content, np.float32).reshape(output.shape) for output, content in contents
+        }
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +126,7 @@ def start_triton(packages: Path, schema: Callable[[str], types.ModuleType]) -> C
         # The backend's interpreter is the one whose environment comes first in PATH.
         environment = os.environ | {
             "PATH": f"{TRITON / 'bin'}:{os.environ['PATH']}",
-            "LD_LIBRARY_PATH": sysconfig.get_config_var("LIBDIR"),
+            "LD_LIBRARY_PATH": python_library_folder(),
         }
         log = folder / "log"
         with log.open("wb") as output:
@@ -154,8 +159,14 @@ def await_ready(server: Triton, process: subprocess.Popen, log: Path) -> None:
     raise RuntimeError(f"Triton was not ready after 120 s: {log.read_text()}")
 
 
+def python_library_folder() -> str:
+    """Where libpython3.x.so of .triton's Python lies, which need not be the Python of the tests."""
+    command = [TRITON / "bin" / "python", "-c", "import sysconfig; print(sysconfig.get_config_var('LIBDIR'), end='')"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def backends(home: Path, folder: Path) -> Path:
-    """A folder of backends: Triton's Python backend with the stub for this Python, and the ones beside this file.
+    """A folder of backends: Triton's Python backend with the stub for .triton's Python, and the ones beside this file.
 
     They are copies, since Triton takes no link that leads out of the folder; but for the stub, which looks for its
     libraries beside the place where it really lies.
@@ -164,7 +175,7 @@ def backends(home: Path, folder: Path) -> Path:
     shutil.copytree(BACKENDS, found)
     shutil.copytree(home / "backends" / "python", found / "python")
     stub = "triton_python_backend_stub"
-    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    version = home.parents[2].name.removeprefix("python")
     (found / "python" / stub).symlink_to(home / "python_backend_stubs" / version / stub)
     return found
 

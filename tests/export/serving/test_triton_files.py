@@ -68,9 +68,10 @@ def test_the_configuration_is_that_of_the_onnx_file_beside_it(parse, artifact: P
 
 def test_the_artifact_lists_them_and_verifies(artifact: Path) -> None:
     found = {path.relative_to(artifact).as_posix() for path in (artifact / "serving").rglob("*") if path.is_file()}
+    stems = [path.stem for path in (artifact / "onnx").iterdir()]
+    models = [triton_name(artifact.name, "decode" if stem == "decoder" else stem) for stem in stems]
     assert found == {
-        f"serving/triton/{artifact.name}/config.pbtxt",
-        f"serving/triton/{artifact.name}/1/model.onnx",
+        *(f"serving/triton/{model}/{file}" for model in models for file in ("config.pbtxt", "1/model.onnx")),
         "serving/kserve/inferenceservice.yaml",
     }
     sampler = Sampler(artifact)

@@ -13,7 +13,8 @@ import pytest
 from google.protobuf import json_format, text_format
 
 from cvae_export import build_decoder
-from cvae_export.parity import TOLERANCE
+from cvae_export.parity import TOLERANCE, parity_inputs
+from cvae_export.triton import triton_name
 from cvae_sdk import Sampler
 from cvae_sdk.latents import standard_normal_latents
 from cvae_training import Run
@@ -31,15 +32,34 @@ def latents_and_labels(first: int, size: int, latent_dim: int) -> tuple[np.ndarr
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_gives_jaxs_images_of_every_class(triton, artifact: Path, run: Run, protocol: str, size: int) -> None:
-    decode = jax.jit(build_decoder(run).functions["decode"].call)
+    decode = jax.jit(build_decoder(run).functions["decode"].positional)
     labels: set[int] = set()
     for first in range(0, max(10, size), size):
         z, label = latents_and_labels(first, size, run.config.model.latent_dim)
         code, got = triton.ask(protocol, artifact.name, z=z, label=label)
         assert code == "OK", got
-        np.testing.assert_allclose(got, np.asarray(decode(z, label[:, 0])), rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(got["image"], decode(z, label[:, 0]), rtol=0, atol=TOLERANCE)
         labels |= set(label[:, 0].tolist())
     assert labels == set(range(10))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_gives_jaxs_outputs_for_every_signature_in_onnx(triton, artifact: Path, run: Run, protocol: str) -> None:
+    functions = build_decoder(run).functions
+    files = {path.stem for path in (artifact / "onnx").glob("*.onnx")}
+    served = {name: name for name in functions if name in files} | {"decode": "decoder"}
+    assert set(served.values()) == files
+    for name in served:
+        function = functions[name]
+        reference = jax.jit(function.call)
+        for inputs in parity_inputs(function, len(run.classes)):
+            sent = {key: x if x.ndim > 1 else x[:, None] for key, x in inputs.items()}
+            code, got = triton.ask(protocol, triton_name(artifact.name, name), **sent)
+            assert code == "OK", got
+            expected = reference(*inputs.values())
+            assert set(got) == set(expected)
+            for key, x in got.items():
+                np.testing.assert_allclose(x, expected[key], rtol=0, atol=TOLERANCE)
 
 
 def test_a_thousand_requests_of_eight_clients_at_once_get_the_sdks_images(
@@ -56,7 +76,9 @@ def test_a_thousand_requests_of_eight_clients_at_once_get_the_sdks_images(
             for i in range(number, 1000, 8)
         ]
         assert [got for code, got in answers if code != "OK"] == []
-        return [np.array_equal(got, image) for (_, got), image in zip(answers, expected[number::8], strict=True)]
+        return [
+            np.array_equal(got["image"], image) for (_, got), image in zip(answers, expected[number::8], strict=True)
+        ]
 
     with ThreadPoolExecutor(8) as clients:
         equal = sum(itertools.chain.from_iterable(clients.map(client, range(8))))
@@ -121,7 +143,7 @@ def test_refuses_bad_input_and_lives_on(triton, artifact: Path, protocol: str, c
     assert re.search(message, told), told
     code, got = triton.ask(protocol, artifact.name, z=z, label=label)
     assert code == "OK", got
-    assert np.array_equal(got, sampler.decode(z, label[:, 0]))
+    assert np.array_equal(got["image"], sampler.decode(z, label[:, 0]))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +157,7 @@ def test_refuses_bad_input_and_lives_on(triton, artifact: Path, protocol: str, c
         (
             'key: "z" value: { data_type: TYPE_FP32 dims: [ ',
             'key: "z" value: { data_type: TYPE_FP32 dims: [ 1',
-            "warmup",
+            "unexpected shape for input 'z'",
         ),
         ("max_batch_size", "largest_batch_size", 'has no field named "largest_batch_size"'),
     ],
@@ -145,7 +167,7 @@ def test_does_not_load_a_configuration_of_another_model(
     start_triton: Callable, artifact: Path, tmp_path: Path, before: str, after: str, message: str
 ) -> None:
     shutil.copytree(artifact / "serving" / "triton", tmp_path / "repository")
-    (config,) = (tmp_path / "repository").glob("*/config.pbtxt")
+    config = tmp_path / "repository" / artifact.name / "config.pbtxt"
     assert before in config.read_text()
     config.write_text(config.read_text().replace(before, after))
     with pytest.raises(RuntimeError, match=message), start_triton(tmp_path / "repository", tmp_path):
