@@ -90,10 +90,6 @@ def _fill(
         parity = measure_parity(form.name, list(form.load(folder / form.path)), decoder)
         formats[form.name] = Format(form.path, parity=parity, **vars(written))
         on_form(form.name, formats[form.name])
-    signatures = {signature: function.signature for signature, function in decoder.functions.items()}
-    if ONNX.name in formats:
-        write_triton(folder, name, signatures)
-        write_kserve(folder, name)
     config = _public_config(run.config)
     data_set = config["data"]["data_set"]
     reference = jax.jit(decoder.functions["decode"].positional)
@@ -106,7 +102,7 @@ def _fill(
         "classes": decoder.classes,
         "latent_dim": decoder.latent_dim,
         "image_shape": decoder.image_shape,
-        "signatures": signatures,
+        "signatures": {name: function.signature for name, function in decoder.functions.items()},
         "formats": formats,
         "training": {
             "data_set": data_set,
@@ -116,6 +112,9 @@ def _fill(
             "versions": run.versions,
         },
     }
+    if ONNX.name in formats:
+        write_triton(folder, name, values["version"], values["signatures"])
+        write_kserve(folder, name)
     licence = _DATA_LICENCES.get(data_set, "other")
     (folder / CARD_NAME).write_text(model_card(Manifest(files={}, **values), licence), encoding="utf-8")
     manifest = Manifest(files=dict(_hashed(folder)), **values)

@@ -1,7 +1,7 @@
 """A Triton model repository of an artifact's ONNX files: tritonserver --model-repository=ARTIFACT/serving/triton
 
 serving/triton/<name>/config.pbtxt          the signature decode
-serving/triton/<name>/1/model.onnx          a copy of onnx/decoder.onnx: an artifact has no links
+serving/triton/<name>/<version>/model.onnx  a copy of onnx/decoder.onnx: an artifact has no links
 serving/triton/<name>-<signature>/...       the same for each further onnx/<signature>.onnx
 
 Triton merges requests that wait into one run of the model. It gives each tensor one axis or more beside the batch, so
@@ -27,18 +27,17 @@ _DECODE = "decode"
 _DATA_TYPES = {"float32": "TYPE_FP32", "int32": "TYPE_INT32"}
 
 
-def write_triton(folder: Path, name: str, signatures: Mapping[str, Signature]) -> None:
+def write_triton(folder: Path, name: str, version: int, signatures: Mapping[str, Signature]) -> None:
     """Lay out a model for each signature that has an ONNX file in the artifact `folder`, called `name`."""
     for name_of_signature, signature in signatures.items():
         onnx = folder / "onnx" / f"{'decoder' if name_of_signature == _DECODE else name_of_signature}.onnx"
         if not onnx.is_file():
             continue
         model = triton_name(name, name_of_signature)
-        version = folder / "serving" / "triton" / model / "1"
-        version.mkdir(parents=True)
-        (version / "model.onnx").write_bytes(onnx.read_bytes())
-        config = model_config(model, signature)
-        (version.parent / "config.pbtxt").write_text(config, encoding="ascii", newline="\n")
+        place = folder / "serving" / "triton" / model
+        (place / str(version)).mkdir(parents=True)
+        (place / str(version) / "model.onnx").write_bytes(onnx.read_bytes())
+        (place / "config.pbtxt").write_text(model_config(model, signature), encoding="ascii", newline="\n")
 
 
 def triton_name(name: str, signature: str = _DECODE) -> str:

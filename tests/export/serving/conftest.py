@@ -23,7 +23,7 @@ import pytest
 
 TRITON = Path(__file__).parents[3] / ".triton"
 BACKENDS = Path(__file__).parent / "triton_backends"
-SECONDS_TO_LIVE = 300
+SECONDS_TO_LIVE = 600
 
 
 @pytest.fixture(scope="session")
@@ -135,12 +135,8 @@ def start_triton(packages: Path, schema: Callable[[str], types.ModuleType]) -> C
                 await_ready(server, process, log)
                 yield server
             finally:
-                process.terminate()
-                try:
-                    process.wait(60)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+                process.terminate()  # which `timeout` hands on, and kills after its 10 s
+                process.wait(60)
 
     return start
 
@@ -192,7 +188,7 @@ def free_port() -> int:
             return port
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def triton(artifact: Path, start_triton: Callable, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
     """A server of the artifact's own model repository."""
     with start_triton(artifact / "serving" / "triton", tmp_path_factory.mktemp("triton")) as server:

@@ -85,10 +85,10 @@ def test_each_further_onnx_file_is_a_model_of_its_own(parse, tmp_path: Path) -> 
     (tmp_path / "onnx").mkdir()
     for name in ("decoder", "mix"):
         (tmp_path / "onnx" / f"{name}.onnx").write_text(name)
-    write_triton(tmp_path, "mine", {"decode": DECODE, "mix": MIX, "encode": DECODE})
+    write_triton(tmp_path, "mine", 3, {"decode": DECODE, "mix": MIX, "encode": DECODE})
     repository = tmp_path / "serving" / "triton"
     assert {path.name for path in repository.iterdir()} == {"mine", "mine-mix"}
-    assert (repository / "mine-mix" / "1" / "model.onnx").read_text() == "mix"
+    assert (repository / "mine-mix" / "3" / "model.onnx").read_text() == "mix"
     config = parse((repository / "mine-mix" / "config.pbtxt").read_text())
     assert config.name == "mine-mix"
     assert {tensor.name: list(tensor.dims) for tensor in config.input} == {"z": [6], "class_weights": [9]}
