@@ -1,5 +1,5 @@
-# Two commands for everyone: make demo, make test. For developers: make check, make format, make lock.
-.PHONY: demo test check format lock
+# Two commands for everyone: make demo, make test. For developers: make check, make format, make lock, make test-latest.
+.PHONY: demo test test-latest check format lock
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -25,6 +25,10 @@ demo: .venv/.ready
 test: .venv/.ready .triton/.ready
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
+# The tests of export on the newest JAX, if there is a Python 3.12 or newer for it.
+test-latest: .venv/.ready
+	@tools/test_latest.sh --numprocesses 2 --dist loadfile
+
 check: .venv/.ready
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -39,7 +43,7 @@ format: .venv/.ready
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
 		--no-emit-package cvae-sdk --no-emit-package cvae-training \
-		--group dev training/pyproject.toml export/pyproject.toml sdk/pyproject.toml -o requirements.lock
+		--group dev --extra signing training/pyproject.toml export/pyproject.toml sdk/pyproject.toml -o requirements.lock
 	echo uv | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make lock" - -o tools/bootstrap.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-deps --constraint requirements.lock \

@@ -7,9 +7,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from cvae_export.interruption import Interrupted, Interruption
+
+if TYPE_CHECKING:
+    from cvae_export.progress import Progress
+    from cvae_sdk import Manifest
+    from cvae_sdk.manifest import Format
 
 __all__ = ["build_parser", "main"]
 
@@ -26,28 +31,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _export(options: argparse.Namespace, interruption: Interruption) -> int:
+    from cvae_export.progress import Progress
     from cvae_sdk import CvaeError
-    from cvae_sdk.manifest import Format
-    from cvae_training import TrainingError, load_run
-
-    def report(name: str, form: Format) -> None:
-        interruption.check()
-        parity = form.parity
-        print(f"{name:16} max_abs_error {parity.max_abs_error:.1e} over {parity.cases} inputs", file=sys.stderr)
+    from cvae_training import TrainingError
 
     try:
         if os.path.lexists(options.out):
             raise CvaeError(f"{options.out} exists: choose another folder, or remove it first")
-        run = load_run(options.run)
-        with _quiet_native_libraries():  # after the checks, since TensorFlow takes seconds to import
-            from cvae_export.artifact import export_run
-
-        manifest = export_run(run, options.out, name=options.name, on_form=report)
+        with Progress() as progress:
+            manifest = _export_showing(options, interruption, progress)
     except (CvaeError, TrainingError) as error:
         print(f"cvae-export: {error}", file=sys.stderr)
         return 2
     print(f"artifact {manifest.name} saved in {options.out}: {', '.join(manifest.formats)}")
     return 0
+
+
+def _export_showing(options: argparse.Namespace, interruption: Interruption, progress: "Progress") -> "Manifest":
+    from cvae_training import load_run
+
+    def on_form(name: str, form: "Format") -> None:
+        interruption.check()
+        progress(name, form)
+
+    def on_step(name: str, what: str) -> None:
+        interruption.check()
+        progress.step(name, what)
+
+    progress.status("reading the run")
+    run = load_run(options.run)
+    progress.status("importing TensorFlow")
+    with _quiet_native_libraries():  # after the checks, since TensorFlow takes seconds to import
+        from cvae_export.artifact import FORMS, export_run
+    progress.begin(len(FORMS))
+    return export_run(run, options.out, name=options.name, timings=options.timings, on_form=on_form, on_step=on_step)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -62,6 +79,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--out", type=Path, required=True, metavar="DIR", help="the artifact folder to create; must not exist"
     )
     parser.add_argument("--name", metavar="NAME", help="the artifact's name [the folder's]")
+    parser.add_argument(
+        "--timings",
+        action="store_true",
+        help="measure each form's speed on this machine for the report; two exports then differ in it",
+    )
     return parser
 
 

@@ -6,7 +6,7 @@ latents     error = |form - jax| / max(1, |jax|)            of any other output:
 The largest error over all inputs counts, each kind against a tolerance of its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import jax
 import numpy as np
@@ -17,13 +17,17 @@ from cvae_export.form import Loaded
 from cvae_sdk.latents import standard_normal_latents
 from cvae_sdk.manifest import Parity, TensorSpec
 
-__all__ = ["BATCH_SIZES", "LATENT_TOLERANCE", "TOLERANCE", "measure_parity", "parity_inputs"]
+__all__ = ["BATCH_SIZES", "LATENT_TOLERANCE", "TOLERANCE", "Arrays", "Observer", "measure_parity", "parity_inputs"]
 
 BATCH_SIZES = (1, 2, 7, 64, 257)
 TOLERANCE = 1e-5
 """float32 sums in another order differ by about 3e-7 in a pixel; a grey level is 4e-3."""
 LATENT_TOLERANCE = 1e-4
 _SEED = 2026
+
+Arrays = Mapping[str, np.ndarray]
+Observer = Callable[[str, Arrays, Arrays, Arrays], None]
+"""Is told of each batch that passed: signature, inputs, what JAX gives, what the form gives."""
 
 
 def measure_parity(
@@ -32,6 +36,7 @@ def measure_parity(
     decoder: Decoder,
     tolerance: float = TOLERANCE,
     latent_tolerance: float = LATENT_TOLERANCE,
+    observe: Observer = lambda signature, inputs, expected, got: None,
 ) -> Parity:
     """Run all that was loaded of the form `name` on inputs of every class and batch size, and compare with JAX.
 
@@ -65,6 +70,7 @@ def measure_parity(
                     )
                 worst[kind] = max(worst.get(kind, 0.0), error)
             cases += size
+            observe(signature, inputs, expected, got)
     latents = {"max_latent_error": worst["latents"], "latent_tolerance": latent_tolerance} if "latents" in worst else {}
     return Parity(max_abs_error=worst.get("pixels", 0.0), tolerance=tolerance, cases=cases, **latents)
 

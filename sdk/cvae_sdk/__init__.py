@@ -9,6 +9,7 @@ from cvae_sdk.errors import (
     InputError,
     IntegrityError,
     ManifestError,
+    SignatureError,
 )
 from cvae_sdk.manifest import SCHEMA_VERSION, Manifest
 from cvae_sdk.sampler import Sampler, Verification
@@ -27,5 +28,6 @@ __all__ = [
     "Manifest",
     "ManifestError",
     "Sampler",
+    "SignatureError",
     "Verification",
 ]

@@ -1,7 +1,8 @@
 """An artifact folder on disk: opened, checked against its manifest, and read.
 
 Opening checks the manifest, that the folder holds exactly the files that are listed, regular and of the listed sizes.
-Reading a file checks its SHA-256 and gives the very bytes that were hashed.
+Reading a file checks its SHA-256 and gives the very bytes that were hashed. One file may be there unlisted: the
+signature, which is of all others (see signing.py).
 """
 
 import errno
@@ -15,10 +16,13 @@ from pathlib import Path
 from cvae_sdk.errors import ArtifactNotFoundError, IntegrityError
 from cvae_sdk.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
 
-__all__ = ["SHIPPED", "Artifact"]
+__all__ = ["SHIPPED", "SIGNATURE_NAME", "Artifact"]
 
 SHIPPED = Path(__file__).parent / "artifacts" / "mnist"
 """The artifact that comes with this package."""
+
+SIGNATURE_NAME = "model.sig"
+"""OpenSSF model-signing's own name for it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Artifact:
         for path, entry in _walk(self.folder):
             if not entry.is_file(follow_symlinks=False):
                 raise IntegrityError(f"{path} is a link or a special file: an artifact has regular files only")
-            if path == MANIFEST_NAME:
+            if path in (MANIFEST_NAME, SIGNATURE_NAME):
                 continue
             if path not in self.manifest.files:
                 raise IntegrityError(f"{path} is in the folder but the manifest does not list it")

@@ -1,4 +1,4 @@
-"""The command cvae: sample, grid, info and verify."""
+"""The command cvae: sample, grid, info, verify and sign."""
 
 import argparse
 import math
@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from cvae_sdk.artifact import SHIPPED
 from cvae_sdk.errors import CvaeError, InputError
 from cvae_sdk.sampler import Sampler, check_fits
+from cvae_sdk.signing import sign, verify_signature
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,11 +52,20 @@ def build_parser() -> argparse.ArgumentParser:
     info = verbs.add_parser("info", help="say what an artifact holds")
     info.set_defaults(run=_info)
     verify = verbs.add_parser("verify", help="check every file of an artifact and replay its recorded images")
+    verify.add_argument(
+        "--key", type=Path, metavar="PUB", help="check its signature too, with this PEM public key of an elliptic curve"
+    )
     verify.set_defaults(run=_verify)
     for verb in (info, verify):
         verb.add_argument(
             "artifact", nargs="?", type=Path, metavar="DIR", help="the artifact's folder [the one shipped]"
         )
+    sign = verbs.add_parser("sign", help="sign an artifact (needs the extra cvae-sdk[signing])")
+    sign.add_argument("artifact", type=Path, metavar="DIR", help="the artifact's folder")
+    sign.add_argument(
+        "--key", type=Path, required=True, metavar="KEY", help="a PEM private key of an elliptic curve, no password"
+    )
+    sign.set_defaults(run=_sign)
     return parser
 
 
@@ -119,11 +130,18 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
+    if options.key is not None:  # first, so that nothing of an artifact that somebody else made is run
+        verify_signature(SHIPPED if options.artifact is None else options.artifact, options.key)
+        print(f"signed with the key of {options.key}")
     result = Sampler(options.artifact).verify()
     print(
         f"verified {result.files} files, {result.bytes:,} bytes; "
         f"{result.goldens} recorded images, max_abs_error {result.max_abs_error:.1e}"
     )
+
+
+def _sign(options: argparse.Namespace) -> None:
+    print(f"signature saved in {sign(options.artifact, options.key)}")
 
 
 def _label(text: str, classes: tuple[str, ...]) -> int | str:

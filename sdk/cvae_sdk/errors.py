@@ -5,7 +5,8 @@ CvaeError
 ├── ArtifactError                        an artifact cannot be used
 │   ├── ArtifactNotFoundError            nothing is there, or not a folder, or no manifest in it
 │   ├── ManifestError                    the manifest is damaged, newer than this SDK, or breaks its schema
-│   └── IntegrityError                   a file is missing, not listed, a link, or not the bytes that were listed
+│   ├── IntegrityError                   a file is missing, not listed, a link, or not the bytes that were listed
+│   └── SignatureError                   the signature is missing, of another key, or not of these files
 ├── BackendError                         the runtime refused the model, or has other inputs than the manifest says
 └── GoldenError                          the model no longer gives its recorded images
 """
@@ -19,6 +20,7 @@ __all__ = [
     "InputError",
     "IntegrityError",
     "ManifestError",
+    "SignatureError",
     "one_line",
 ]
 
@@ -45,6 +47,10 @@ class ManifestError(ArtifactError):
 
 class IntegrityError(ArtifactError):
     """The artifact's files are not what its manifest lists."""
+
+
+class SignatureError(ArtifactError):
+    """The artifact is not signed, or not with that key, or not as it is now."""
 
 
 class BackendError(CvaeError):

@@ -6,6 +6,7 @@ know, so a field may be added without a new schema version; a changed or removed
 
 SCHEMA_VERSION's history:
     1   2026-11-22   the first
+        2026-11-23   formats may have oldest_runtime
 """
 
 import hashlib
@@ -90,6 +91,8 @@ class Format:
     stablehlo_version: str | None = None
     expires: str | None = None
     """Date from which the library that wrote it no longer promises to read it."""
+    oldest_runtime: Mapping[str, str] | None = None
+    """The oldest version, by runtime, that was seen to read what is written so; nothing is said of older ones."""
 
 
 @dataclass(frozen=True)
@@ -268,7 +271,7 @@ def _signature(value: object, field: str) -> Signature:
 def _format(value: object, field: str) -> Format:
     values = read_object(value, field)
     parity = read_object(values.get("parity"), f"{field}.parity")
-    opset = values.get("opset")
+    opset, oldest = values.get("opset"), values.get("oldest_runtime")
     return Format(
         path=read_string(values.get("path"), f"{field}.path"),
         signatures=read_list(values.get("signatures"), f"{field}.signatures", read_string),
@@ -283,6 +286,7 @@ def _format(value: object, field: str) -> Format:
         opset=None if opset is None else read_integer(opset, f"{field}.opset", 1),
         stablehlo_version=read_optional_string(values.get("stablehlo_version"), f"{field}.stablehlo_version"),
         expires=read_optional_string(values.get("expires"), f"{field}.expires"),
+        oldest_runtime=None if oldest is None else read_mapping(oldest, f"{field}.oldest_runtime", read_string),
     )
 
 

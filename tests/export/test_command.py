@@ -81,11 +81,11 @@ import itertools, os, sys, time
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 from cvae_export import artifact, command
 calls, measure = itertools.count(1), artifact.measure_parity
-def measure_or_wait(*arguments):
+def measure_or_wait(*arguments, **settings):
     if next(calls) == 2:
         print("waiting", file=sys.stderr, flush=True)
         time.sleep(600)
-    return measure(*arguments)
+    return measure(*arguments, **settings)
 artifact.measure_parity = measure_or_wait
 sys.exit(command.main())
 """
@@ -122,11 +122,11 @@ def test_a_signal_whose_exception_is_swallowed_still_ends_the_export(
 ) -> None:
     measure = artifact.measure_parity
 
-    def measure_in_a_finalizer(*arguments: Any) -> Parity:
+    def measure_in_a_finalizer(*arguments: Any, **settings: Any) -> Parity:
         with suppress(BaseException):  # as Python does around finalizers and weak references' callbacks
             os.kill(os.getpid(), number)
             time.sleep(1)
-        return measure(*arguments)
+        return measure(*arguments, **settings)
 
     monkeypatch.setattr(artifact, "measure_parity", measure_in_a_finalizer)
     before = signal.getsignal(number)

@@ -55,6 +55,7 @@ VALUES = {
             "written_by": {"jax": "0.10.2"},
             "stablehlo_version": "1.9.0",
             "expires": "2027-05-23",
+            "oldest_runtime": {"tensorflow": "2.12.0"},
             "parity": PARITY,
         },
     },
@@ -111,6 +112,7 @@ def test_a_manifest_is_read_as_it_is_written(sign):
                 Parity(5e-07, 1e-05, 331),
                 stablehlo_version="1.9.0",
                 expires="2027-05-23",
+                oldest_runtime={"tensorflow": "2.12.0"},
             ),
         },
         files={path: FileRecord(record["sha256"], record["bytes"]) for path, record in VALUES["files"].items()},
@@ -403,6 +405,8 @@ FIELDS: list[tuple[tuple[str | int, ...], str, list[Any]]] = [
     (("formats", "onnx", "opset"), POSITIVE, not_integers(1)[2:]),
     (("formats", "saved_model", "stablehlo_version"), TEXT, NOT_TEXT[2:]),
     (("formats", "saved_model", "expires"), TEXT, NOT_TEXT[2:]),
+    (("formats", "saved_model", "oldest_runtime"), OBJECT, NOT_OBJECTS[2:]),
+    (("formats", "saved_model", "oldest_runtime", "tensorflow"), TEXT, NOT_TEXT[1:]),
     (("files",), OBJECT, NOT_OBJECTS),
     (("files", "README.md"), OBJECT, NOT_OBJECTS[1:]),
     (("files", "README.md", "bytes"), SIZE, not_integers(0)),
@@ -448,8 +452,8 @@ def test_no_field_may_be_a_list_of_a_list(sign, path):
         Manifest.parse(sign(edited(path, [[]])))
 
 
-@pytest.mark.parametrize("field", ["opset", "stablehlo_version", "expires"])
-def test_a_format_may_leave_out_its_opset_version_and_expiry(sign, field):
+@pytest.mark.parametrize("field", ["opset", "stablehlo_version", "expires", "oldest_runtime"])
+def test_a_format_may_leave_out_its_opset_versions_and_expiry(sign, field):
     values = json.loads(json.dumps(VALUES))
     for form in values["formats"].values():
         form.pop(field, None)

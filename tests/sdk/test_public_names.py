@@ -22,6 +22,7 @@ NAMES = [
     "Manifest",
     "ManifestError",
     "Sampler",
+    "SignatureError",
     "Verification",
 ]
 HEAVY = [
@@ -31,6 +32,7 @@ HEAVY = [
     "flax",
     "jax",
     "matplotlib",
+    "model_signing",
     "onnx",
     "pandas",
     "scipy",
@@ -55,7 +57,7 @@ def test_a_public_name_is_there(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["artifact", "command", "errors", "images", "labels", "latents", "manifest", "sampler"]
+    "name", ["artifact", "command", "errors", "images", "labels", "latents", "manifest", "sampler", "signing"]
 )
 def test_a_module_s_public_names_are_there(name):
     module = importlib.import_module(f"cvae_sdk.{name}")
@@ -80,7 +82,13 @@ def test_the_version_is_the_distribution_s():
 
 def test_the_distribution_needs_numpy_onnxruntime_and_pillow_and_no_more():
     needs = importlib.metadata.requires("cvae-sdk") or []
-    assert sorted(need.split(">")[0] for need in needs) == ["numpy", "onnxruntime", "pillow"]
+    always = [need for need in needs if "extra ==" not in need]
+    assert sorted(need.split(">")[0] for need in always) == ["numpy", "onnxruntime", "pillow"]
+
+
+def test_the_extra_signing_brings_model_signing():
+    needs = importlib.metadata.requires("cvae-sdk") or []
+    assert any(need.startswith("model-signing") and "extra == 'signing'" in need.replace('"', "'") for need in needs)
 
 
 def test_sampling_imports_neither_pillow_nor_any_heavy_library():

@@ -15,7 +15,7 @@ from google.protobuf import json_format, text_format
 from cvae_export import build_decoder
 from cvae_export.parity import TOLERANCE, parity_inputs
 from cvae_export.triton import triton_name
-from cvae_sdk import Sampler
+from cvae_sdk import InputError, Sampler
 from cvae_sdk.latents import standard_normal_latents
 from cvae_training import Run
 
@@ -144,6 +144,15 @@ def test_refuses_bad_input_and_lives_on(triton, artifact: Path, protocol: str, c
     code, got = triton.ask(protocol, artifact.name, z=z, label=label)
     assert code == "OK", got
     assert np.array_equal(got["image"], sampler.decode(z, label[:, 0]))
+
+
+def test_does_not_refuse_what_the_sdk_does(triton, artifact: Path) -> None:
+    sampler = Sampler(artifact)
+    z, label = latents_and_labels(0, 2, sampler.latent_dim)
+    for odd in ({"z": z, "label": np.array([[-1], [10]], np.int32)}, {"z": z * np.float32(np.inf), "label": label}):
+        assert triton.ask("gRPC", artifact.name, **odd)[0] == "OK"
+        with pytest.raises(InputError):
+            sampler.decode(odd["z"], odd["label"][:, 0])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,102 @@
+"""One table over every form of an artifact, or of what a run exports to: errors, sizes, times.
+
+    .venv/bin/python tests/benchmarks/forms_table.py RUN_OR_ARTIFACT...
+
+A form's images of 2,000 latents are compared with the JAX model's: for a run its own, for an artifact those of its
+StableHLO, whose manifest says how far they are from the run's. Times are those of cvae_export.speed: in turns, the
+libraries imported before.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import jax
+
+from cvae_export import FORMS, build_decoder, export_run
+from cvae_export.differences import DifferenceLog
+from cvae_export.form import Form
+from cvae_export.speed import machine, measure_speeds, size_in_bytes
+from cvae_sdk.latents import standard_normal_latents
+from cvae_sdk.manifest import MANIFEST_NAME, Manifest
+from cvae_training import load_run
+
+BATCH_SIZES = (1, 16, 256, 4096)
+IMAGES = 2000
+HEADS = ("form", "max_abs_error", "> 1 level", "> 8 levels", "bytes", "open", "first call", *BATCH_SIZES)
+
+Decode = Callable[[dict[str, np.ndarray]], np.ndarray]
+
+
+def decode_of(form: Form, folder: Path) -> Decode | None:
+    for reader in form.load(folder / form.path):
+        if reader.signature == "decode":
+            return lambda inputs: reader.run(inputs)["image"]
+    return None
+
+
+def rows_of(folder: Path, reference: Decode | None) -> list[list[str]]:
+    """The table of the artifact in `folder`; its StableHLO is the reference where none is given."""
+    manifest = Manifest.parse((folder / MANIFEST_NAME).read_bytes())
+    forms = [form for form in FORMS if form.name in manifest.formats]
+    if reference is None:
+        by_name = {form.name: form for form in forms}
+        if "stablehlo" not in by_name:
+            sys.exit(f"{folder} has no stablehlo form to compare with: give its run")
+        reference = decode_of(by_name["stablehlo"], folder)
+        assert reference is not None
+    z = standard_normal_latents(3, 0, IMAGES, manifest.latent_dim)
+    label = (np.arange(IMAGES) % len(manifest.classes)).astype(np.int32)
+    expected = reference({"z": z, "label": label})
+    speeds = measure_speeds(forms, folder, manifest.latent_dim, len(manifest.classes), BATCH_SIZES)
+    rows = []
+    for form in forms:
+        decode = decode_of(form, folder)
+        if decode is None:
+            continue
+        log = DifferenceLog()
+        log.add(expected, decode({"z": z, "label": label}), label)
+        found, speed = log.overall(), speeds[form.name]
+        times = (speed.load, speed.first_call, *(speed.calls[batch] for batch in BATCH_SIZES))
+        rows.append(
+            [
+                form.name,
+                f"{found.largest:.1e}",
+                f"{100 * found.off_by_more_than_1:.3g} %",
+                f"{100 * found.off_by_more_than_8:.3g} %",
+                f"{size_in_bytes(folder / form.path):,}",
+                *(f"{1000 * seconds:.3g}" for seconds in times),
+            ]
+        )
+    return rows
+
+
+def table_of(path: Path) -> list[list[str]]:
+    if (path / MANIFEST_NAME).is_file():
+        return rows_of(path, None)
+    run = load_run(path)
+    call = jax.jit(build_decoder(run).functions["decode"].positional)
+    with tempfile.TemporaryDirectory() as folder:
+        export_run(run, Path(folder) / "artifact")
+        return rows_of(Path(folder) / "artifact", lambda inputs: np.asarray(call(inputs["z"], inputs["label"])))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("paths", nargs="+", type=Path, metavar="RUN_OR_ARTIFACT")
+    for path in parser.parse_args().paths:
+        rows = table_of(path)
+        print(f"{path.name}, on {machine()}; times in ms, the last {len(BATCH_SIZES)} by batch size\n")
+        for row in (HEADS, ["---"] * len(HEADS), *rows):
+            print(f"| {' | '.join(map(str, row))} |")
+        print()
+
+
+if __name__ == "__main__":
+    main()
