@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 TRITON = Path(__file__).parents[3] / ".triton"
-BACKENDS = Path(__file__).parent / "triton_backends"
+BACKENDS = Path(__file__).parent / "backends"
 SECONDS_TO_LIVE = 600
 
 
