@@ -8,6 +8,9 @@ BIN := .venv/bin
 		sdk/pyproject.toml sdk/build_hook.py artifacts/mnist/manifest.json artifacts/fashion-mnist/manifest.json
 	@tools/setup.sh
 
+.triton/.ready: .venv/.ready tools/triton.lock tools/triton.sh
+	@tools/triton.sh
+
 demo: .venv/.ready
 	@rm -rf runs/demo artifacts/demo
 	@$(BIN)/cvae-train --preset fast --out runs/demo
@@ -19,7 +22,7 @@ demo: .venv/.ready
 	@echo "    sampler = Sampler(\"artifacts/demo\")"
 	@echo "    sampler.grid([3, 1, 4], n=8, seed=0).save(\"pi.png\")"
 
-test: .venv/.ready
+test: .venv/.ready .triton/.ready
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # The tests of export on the newest JAX, if there is a Python 3.12 or newer for it.
@@ -43,3 +46,5 @@ lock:
 		--group dev --extra signing training/pyproject.toml export/pyproject.toml sdk/pyproject.toml -o requirements.lock
 	echo uv | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make lock" - -o tools/bootstrap.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-deps --constraint requirements.lock \
+		--custom-compile-command "make lock" tools/triton.in -o tools/triton.lock

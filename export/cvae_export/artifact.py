@@ -22,6 +22,7 @@ from cvae_export.differences import DifferenceLog
 from cvae_export.errors import ExportError
 from cvae_export.form import Form
 from cvae_export.forms import get_forms
+from cvae_export.kserve import write_kserve
 from cvae_export.oldest_runtimes import oldest_runtime
 from cvae_export.own_decoder import own_decoder
 from cvae_export.parity import Arrays, Observer, measure_parity
@@ -33,6 +34,7 @@ from cvae_export.served import served_functions
 from cvae_export.speed import measure_speeds, size_in_bytes
 from cvae_export.subject import Subject, run_subject
 from cvae_export.tf_serving import served_name, write_server_files
+from cvae_export.triton import write_triton
 from cvae_export.warmup import write_warmup
 from cvae_export.whole_folder import appearing_whole
 from cvae_sdk import CvaeError, Manifest, Sampler
@@ -188,6 +190,9 @@ def _fill(
         "formats": formats,
         "training": subject.training,
     }
+    if "onnx" in formats:
+        write_triton(folder, name, values["version"], values["signatures"])
+        write_kserve(folder, name)
     described = Manifest(files={}, **values)
     (folder / CARD_NAME).write_text(model_card(described, subject.licence), encoding="utf-8")
     speeds = (

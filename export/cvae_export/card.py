@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cvae_export.tf_serving import card_section
+from cvae_export.triton import triton_card
 from cvae_sdk.manifest import Manifest
 
 __all__ = ["model_card"]
@@ -91,11 +92,12 @@ def model_card(manifest: Manifest, data_licence: str) -> str:
         f"| `{name}` | `{form.path}` | {', '.join(form.signatures)} | {form.parity.max_abs_error:.2g} | {form.parity.cases} |"
         for name, form in sorted(manifest.formats.items())
     )
+    sections = {"onnx": triton_card, "saved_model": card_section}
     recipes = "\n".join(
         recipe.format(
             form=manifest.formats[name], name=manifest.name, version=manifest.version, last=manifest.classes[-1]
         )
-        + (card_section(manifest) if name == "saved_model" else "")
+        + sections.get(name, lambda _: "")(manifest)
         for name, recipe in _RECIPES.items()
         if name in manifest.formats
     )

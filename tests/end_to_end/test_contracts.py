@@ -61,12 +61,14 @@ def test_a_forbidden_import_breaks_its_contract(house: Path, file: str, line: st
 
 
 def test_no_lock_or_setting_names_an_address_to_download_from() -> None:
-    for name in ("requirements.lock", "tools/bootstrap.lock", "pyproject.toml", "Makefile", "tools/setup.sh"):
+    tools = [f"tools/{path.name}" for path in (ROOT / "tools").iterdir() if path.is_file()]
+    assert {"tools/bootstrap.lock", "tools/setup.sh", "tools/triton.lock", "tools/triton.sh"} <= set(tools)
+    for name in ("requirements.lock", "pyproject.toml", "Makefile", *tools):
         assert "://" not in (ROOT / name).read_text(), name
 
 
 def test_every_locked_package_has_hashes() -> None:
-    for name in ("requirements.lock", "tools/bootstrap.lock"):
+    for name in ("requirements.lock", "tools/bootstrap.lock", "tools/triton.lock"):
         text = (ROOT / name).read_text().replace("\\\n", " ")
         packages = [line for line in text.splitlines() if "==" in line and not line.lstrip().startswith("#")]
         assert packages

@@ -1,4 +1,4 @@
-"""tools/setup.sh tells what is missing in one line, and touches nothing then."""
+"""tools/setup.sh and tools/triton.sh tell what is missing in one line, and install nothing then."""
 
 import os
 import shutil
@@ -77,3 +77,25 @@ def test_without_a_python_for_the_newest_jax_its_tests_say_that_nothing_was_test
     (line,) = done.stdout.splitlines()
     assert line.startswith("test-latest: nothing was tested: the newest JAX needs Python 3.12 or 3.13")
     assert not (checkout / ".venv-latest").exists()
+
+
+@pytest.mark.parametrize("ci", ["", "true"])
+def test_a_machine_that_triton_is_not_published_for_is_told_and_is_an_error_in_ci(
+    checkout: Path, tmp_path: Path, ci: str
+) -> None:
+    (tmp_path / "uname").write_text('#!/bin/sh\n[ "$1" = -s ] && echo Darwin || echo arm64\n')
+    (tmp_path / "uname").chmod(0o755)
+    done = subprocess.run(
+        ["/bin/sh", checkout / "tools" / "triton.sh"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CI": ci},
+    )
+    reason = "there is no Triton for Darwin on arm64"
+    if ci:
+        assert (done.returncode, done.stderr) == (1, f"setup: {reason}\n")
+        assert not (checkout / ".triton").exists()
+    else:
+        assert (done.returncode, done.stderr) == (0, f"setup: {reason}: the tests that start Triton are skipped\n")
+        assert (checkout / ".triton" / "absent").read_text() == f"{reason}\n"
