@@ -97,7 +97,9 @@ class ToImage(nn.Module):
         for channels in others:
             x = self.activation_fn(depth_to_space(Convolution(4 * channels, self.convolve, self.dtype)(x)))
         x = depth_to_space(Convolution(4 * depth, self.convolve, self.dtype)(x))
-        return x[:, :height, :width].reshape(x.shape[0], height * width * depth)
+        # Not x[:, :height, :width], which is a gather where the batch is a symbol, as in export.
+        x = lax.slice_in_dim(lax.slice_in_dim(x, 0, height, axis=1), 0, width, axis=2)
+        return x.reshape(x.shape[0], height * width * depth)
 
 
 def grid(image_shape: tuple[int, int, int], halvings: int) -> tuple[int, int]:
