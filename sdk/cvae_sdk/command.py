@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from cvae_sdk.artifact import SHIPPED
+from cvae_sdk.artifact import locate
 from cvae_sdk.errors import CvaeError, InputError
 from cvae_sdk.sampler import Sampler, check_fits
 from cvae_sdk.signing import sign, verify_signature
@@ -134,7 +134,7 @@ def _info(options: argparse.Namespace) -> None:
 
 def _verify(options: argparse.Namespace) -> None:
     if options.key is not None:  # first, so that nothing of an artifact that somebody else made is run
-        verify_signature(SHIPPED if options.artifact is None else options.artifact, options.key)
+        verify_signature(locate(options.artifact), options.key)
         print(f"signed with the key of {options.key}")
     result = Sampler(options.artifact).verify()
     print(

@@ -1,4 +1,4 @@
-"""artifacts/mnist, as it is committed: every form of it, in the runtimes of this environment."""
+"""The artifacts as they are committed: every form of them, in the runtimes of this environment."""
 
 from pathlib import Path
 
@@ -6,55 +6,80 @@ import numpy as np
 import pytest
 
 import cvae_sdk
-from cvae_export import FORMS
-from cvae_export.form import Form
+from cvae_export.forms import CATALOG
 from cvae_sdk import Manifest, Sampler
+from cvae_sdk.artifact import SHIPPED
 from cvae_training import preset
 
-ROOT = Path(__file__).parents[2]
-MNIST = ROOT / "artifacts" / "mnist"
+ARTIFACTS = Path(__file__).parents[2] / "artifacts"
+FORMS = {
+    "mnist": ["onnx", "saved_model", "saved_model_xla", "stablehlo"],
+    "fashion-mnist": ["onnx", "saved_model"],
+}
+PRESETS = {"mnist": "best", "fashion-mnist": "best-fashion"}
+EVERY_FORM = [(name, form) for name in FORMS for form in FORMS[name]]
 
 
-@pytest.fixture(scope="module")
-def manifest() -> Manifest:
-    return Manifest.parse((MNIST / "manifest.json").read_bytes())
+@pytest.fixture(params=SHIPPED)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
-def test_verifies() -> None:
-    assert Sampler(MNIST).verify().goldens == 20
+@pytest.fixture
+def manifest(name: str) -> Manifest:
+    return Manifest.parse((ARTIFACTS / name / "manifest.json").read_bytes())
 
 
-def test_has_four_forms_each_within_2e_6_of_the_model(manifest: Manifest) -> None:
+def test_verifies(name: str) -> None:
+    assert Sampler(ARTIFACTS / name).verify().goldens == 20
+
+
+def test_has_its_forms_each_within_5e_6_of_the_model(name: str, manifest: Manifest) -> None:
     errors = {name: form.parity.max_abs_error for name, form in manifest.formats.items()}
-    assert sorted(errors) == ["onnx", "saved_model", "saved_model_xla", "stablehlo"]
-    assert max(errors.values()) <= 2e-6
+    assert sorted(errors) == FORMS[name]
+    assert max(errors.values()) <= 5e-6
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
-def test_a_form_written_elsewhere_gives_the_recorded_images_here(form: Form) -> None:
-    with np.load(MNIST / "golden.npz", allow_pickle=False) as goldens:
-        inputs, image = {"z": goldens["z"], "label": goldens["label"]}, goldens["image"]
-    for reader in form.load(MNIST / form.path):
-        if reader.signature == "mix":
-            weights = np.eye(10, dtype=np.float32)[inputs["label"]]
-            got = reader.run({"z": inputs["z"], "class_weights": weights})
-        else:
-            got = reader.run(inputs)
-        np.testing.assert_allclose(got["image"], image, rtol=0, atol=2e-6)  # sums in another order: 5e-7 was measured
+@pytest.mark.parametrize(("name", "form"), EVERY_FORM, ids=lambda value: value)
+def test_a_form_written_elsewhere_gives_the_recorded_images_here(name: str, form: str) -> None:
+    with np.load(ARTIFACTS / name / "golden.npz", allow_pickle=False) as goldens:
+        z, label, image = goldens["z"], goldens["label"], goldens["image"]
+    weights = np.eye(10, dtype=np.float32)[label]
+    (entry,) = (entry for entry in CATALOG if entry.name == form)
+    readers = list(entry.form().load(ARTIFACTS / name / entry.path))
+    for reader in readers:
+        if reader.signature in ("decode", "serving_default", "mix"):
+            last = {"class_weights": weights} if reader.signature == "mix" else {"label": label}
+            # Sums in another order, through 16 layers of a prior: 2.9e-6 was measured.
+            np.testing.assert_allclose(reader.run({"z": z, **last})["image"], image, rtol=0, atol=1e-5)
+    signatures = {reader.signature: reader.run for reader in readers}
+    encoded = signatures["encode"]({"image": image, "label": label})["mean"]
+    again = signatures["decode"]({"z": encoded, "label": label})["image"]
+    assert np.abs(again - image).mean() < 0.25 * np.abs(image - image.mean(axis=0)).mean()
 
 
-def test_was_trained_by_the_default_preset(manifest: Manifest) -> None:
-    config = manifest.training["config"]
-    assert config["objective"]["kl_weight"] == preset("fast").objective.kl_weight
-    assert config["epochs"] == preset("fast").epochs
+def test_was_trained_by_its_preset(name: str, manifest: Manifest) -> None:
+    settings = preset(PRESETS[name]).to_dict()
+    assert manifest.training["config"] == {key: _listed(value) for key, value in settings.items()}
 
 
-def test_what_the_sdk_ships_is_its_onnx_part_and_the_same_model(manifest: Manifest) -> None:
-    shipped = Sampler()
+def _listed(value: object) -> object:
+    """As JSON gives it back."""
+    if isinstance(value, dict):
+        return {key: _listed(item) for key, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, tuple) else value
+
+
+def test_what_the_sdk_ships_is_its_onnx_decoder_and_the_same_model(name: str, manifest: Manifest) -> None:
+    shipped = Sampler(name)
     assert list(shipped.manifest.formats) == ["onnx"]
     assert set(shipped.manifest.files) == {"onnx/decoder.onnx", "golden.npz"}
     assert shipped.manifest.files["onnx/decoder.onnx"] == manifest.files["onnx/decoder.onnx"]
     assert shipped.verify().files == 2
-    folder = Path(cvae_sdk.__file__).parent / "artifacts" / "mnist"
+    folder = Path(cvae_sdk.__file__).parent / "artifacts" / name
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert found == {"manifest.json", "onnx/decoder.onnx", "golden.npz"}
+
+
+def test_the_default_is_the_digits() -> None:
+    assert Sampler().manifest.digest == Sampler("mnist").manifest.digest
