@@ -10,12 +10,13 @@ Hashes in the manifest tell damage; only a signature tells a change that somebod
 """
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from types import ModuleType
 
 from cvae_sdk.artifact import SIGNATURE_NAME, Artifact
-from cvae_sdk.errors import CvaeError, InputError, SignatureError
+from cvae_sdk.errors import CvaeError, InputError, SignatureError, one_line
 
 __all__ = ["sign", "verify_signature"]
 
@@ -93,7 +94,8 @@ def _read_key(path: str | os.PathLike[str]) -> None:
 def _reason(error: Exception, folder: Path, public_key: str | os.PathLike[str]) -> str:
     text = str(error)
     if text.startswith("Signature mismatch"):
-        return f"{folder} is not what was signed: {text.partition(': ')[2]}"
+        files = re.findall(r"Hash mismatch for \\*'([^'\\]+)", text)
+        return f"{folder} is not what was signed: {', '.join(files) or one_line(text)}"
     if text.startswith("Key mismatch") or type(error).__name__ == "InvalidSignature":
         return f"{folder} was not signed with the key of {public_key}, or its {SIGNATURE_NAME} is damaged"
     return f"{folder / SIGNATURE_NAME} is no signature that can be read: {type(error).__name__}"

@@ -50,8 +50,8 @@ def test_a_form_written_elsewhere_gives_the_recorded_images_here(name: str, form
     for reader in readers:
         if reader.signature in ("decode", "serving_default", "mix"):
             last = {"class_weights": weights} if reader.signature == "mix" else {"label": label}
-            # Sums in another order, through 16 layers of a prior: 2.9e-6 was measured.
-            np.testing.assert_allclose(reader.run({"z": z, **last})["image"], image, rtol=0, atol=1e-5)
+            # Sums in another order, through 16 layers of a prior: 2.9e-6 was measured at export.
+            np.testing.assert_allclose(reader.run({"z": z, **last})["image"], image, rtol=0, atol=5e-6)
     signatures = {reader.signature: reader.run for reader in readers}
     encoded = signatures["encode"]({"image": image, "label": label})["mean"]
     again = signatures["decode"]({"z": encoded, "label": label})["image"]

@@ -50,11 +50,17 @@ def sign() -> Callable[[dict[str, Any]], bytes]:
 
 @pytest.fixture
 def artifact(tmp_path: Path) -> Path:
-    """A small artifact of its own: the ONNX form and the goldens of the committed one."""
+    """A small artifact of its own: the ONNX decoder and the goldens of the committed one."""
     folder = tmp_path / "artifact"
     values = json.loads((MNIST / "manifest.json").read_bytes())
     values["files"] = {}
-    values["formats"] = {"onnx": values["formats"]["onnx"]}
+    onnx = values["formats"]["onnx"] | {"signatures": ["decode"]}
+    del onnx["files"]
+    values |= {
+        "schema_version": 1,
+        "formats": {"onnx": onnx},
+        "signatures": {name: values["signatures"][name] for name in ("decode", "mix")},
+    }
     for path in OPENED:
         content = (MNIST / path).read_bytes()
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
