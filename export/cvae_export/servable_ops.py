@@ -18,15 +18,16 @@ __all__ = ["SERVABLE_OPS", "check_servable", "read_saved_model"]
 _BY_PURPOSE: Mapping[str, str] = {
     "signatures, functions and constants": "Const Identity NoOp PartitionedCall Placeholder StatefulPartitionedCall",
     "saving and restoring": "MergeV2Checkpoints RestoreV2 SaveV2 ShardedFilename StaticRegexFullMatch StringJoin",
-    "arithmetic": "Abs AddV2 Ceil Cos Erf Exp Expm1 Floor Log Log1p Maximum Minimum Mul Neg Pow RealDiv Rsqrt Sigmoid "
-    "Sign Sin Sqrt Square Sub Tanh TruncateDiv",
+    "arithmetic": "Abs Acos Acosh AddV2 Asin Asinh Atan Atanh Ceil Cos Cosh Erf Exp Expm1 Floor Log Log1p Maximum "
+    "Minimum Mul Neg Pow RealDiv Round Rsqrt Sigmoid Sign Sin Sinh Sqrt Square Sub Tan Tanh TruncateDiv",
     "comparisons and logic": "Equal Greater GreaterEqual Less LessEqual LogicalAnd LogicalNot LogicalOr NotEqual "
     "Select SelectV2",
-    "shapes": "BroadcastTo Cast ConcatV2 EnsureShape GatherV2 OnesLike Pack Pad PadV2 Range Reshape "
-    "ReverseV2 Shape SplitV Squeeze StridedSlice Transpose",
+    "shapes": "BroadcastTo Cast ConcatV2 EnsureShape ExpandDims GatherV2 OnesLike Pack Pad PadV2 Range Reshape "
+    "ReverseV2 Shape Slice SplitV Squeeze StridedSlice Tile Transpose",
     "noise and pictures, in the signatures sample and png_bytes": "Bitcast BitwiseAnd BitwiseOr BitwiseXor EncodePng "
     "Fill LeftShift RightShift ZerosLike",
-    "reductions, products and convolutions": "BatchMatMulV2 Conv2D Conv2DBackpropInput Einsum MatMul Max Min Prod Sum",
+    "reductions, products and convolutions": "All Any ArgMax ArgMin BatchMatMulV2 Conv2D "
+    "Conv2DBackpropInput Cumsum Einsum MatMul Max Min Prod Sum",
 }
 SERVABLE_OPS = frozenset(op for ops in _BY_PURPOSE.values() for op in ops.split())
 

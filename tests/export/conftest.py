@@ -38,7 +38,7 @@ def make_run() -> Callable[..., Run]:
     return random_run
 
 
-@pytest.fixture(scope="session", params=["article", "best"])
+@pytest.fixture(scope="session", params=["article", "fast"])
 def run(request: pytest.FixtureRequest) -> Run:
     return random_run(request.param)
 

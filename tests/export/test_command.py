@@ -186,7 +186,7 @@ def test_a_version_is_exported_and_published(
 def test_a_version_that_cannot_be_is_told_before_anything_is_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], version: str, message: str
 ) -> None:
-    (tmp_path / "out" / "4").mkdir(parents=True)
+    (tmp_path / "nowhere" / "4").mkdir(parents=True)
     options = [str(tmp_path / "nowhere"), "--out", str(tmp_path / "a" / "out"), "--serving-base", str(tmp_path)]
     assert message in mistake([*options, "--version", version], capsys)
     assert not (tmp_path / "a").exists()

@@ -199,7 +199,7 @@ class TestSideFiles:
 
 
 def test_the_card_has_requests_in_row_and_column_format(artifact: Path) -> None:
-    lines = [line for line in (artifact / "README.md").read_text().splitlines() if line.startswith("curl ")]
+    lines = [line for line in (artifact / "README.md").read_text().splitlines() if line.startswith("curl -d")]
     bodies = [shlex.split(line)[2] for line in lines]
     assert sum(body.startswith('{"instances":') for body in bodies) == 1
     assert sum(body.startswith('{"inputs":') for body in bodies) == 1
@@ -234,5 +234,5 @@ def test_an_artifact_of_another_version_has_its_models_under_that_number(article
 
 def test_an_artifact_without_a_saved_model_has_nothing_for_tf_serving(article_run: Run, tmp_path: Path) -> None:
     export_run(article_run, tmp_path / "out", forms=(STABLEHLO, ONNX))
-    assert not (tmp_path / "out" / "serving").exists()
-    assert "curl" not in (tmp_path / "out" / "README.md").read_text()
+    assert not (tmp_path / "out" / "serving" / "tensorflow").exists()
+    assert "curl -d" not in (tmp_path / "out" / "README.md").read_text()

@@ -29,6 +29,7 @@ from cvae_training.run import RunFolder
 # theirs, the state by 2e-6.
 TOLERANCE = 1e-6
 FLAGS = [
+    *("--preset", "article", "--kl-weight", "3", "--schedule", "cosine"),
     *("--latent-dim", "3", "--encoder-dimensions", "12,8", "--decoder-dimensions", "10", "--learning-rate", "0.001"),
     *("--likelihood", "bernoulli", "--batch-size", "496", "--epochs", "3", "--checkpoint-epochs", "1", "--seed", "7"),
     *("--warmup-steps", "0", "--keep-checkpoints", "9"),

