@@ -1,4 +1,4 @@
-"""What decoders cost beside the first one: ONNX Runtime, 64 images at a time, in turns.
+"""What decoders cost beside the first one: ONNX Runtime, 64 images at a time, on one thread, in turns.
 
 cvae-train --preset article --out runs/article && cvae-export runs/article --out artifacts/article --forms onnx
 python tests/benchmarks/decoder_cost.py artifacts/article artifacts/mnist artifacts/fashion-mnist
@@ -22,9 +22,11 @@ BATCH, ROUNDS, CALLS = 64, 31, 20
 def measure(folders: list[Path]) -> None:
     """Print a row for each artifact: parameters, sizes, milliseconds and how many times the first one's."""
     sessions, feeds = [], []
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # threads of one session wait spinning, and would slow the next session's
     for folder in folders:
         model = (folder / "onnx" / "decoder.onnx").read_bytes()
-        sessions.append(onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]))
+        sessions.append(onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"]))
         z = np.random.default_rng(0).standard_normal((BATCH, Sampler(folder).latent_dim), dtype=np.float32)
         feeds.append({"z": z, "label": np.arange(BATCH, dtype=np.int32) % 10})
     times: list[list[float]] = [[] for _ in folders]
