@@ -149,7 +149,8 @@ class TestSavedModel:
     def test_holds_the_weights_once_for_all_signatures(self, artifact: Path, run: Run) -> None:
         leaves = jax.tree.leaves({name: tree for name, tree in run.params["params"].items() if name != "recognizer"})
         weights = sum(np.asarray(leaf).nbytes for leaf in leaves)
-        assert weights < (artifact / "saved_model" / "1" / "saved_model.pb").stat().st_size < 1.1 * weights
+        # The operations of five signatures and of a prior's layers take 258 kB more; a second copy would take 1.3 MB.
+        assert weights < (artifact / "saved_model" / "1" / "saved_model.pb").stat().st_size < weights + 400_000
 
     def test_half_of_two_classes_is_neither(self, artifact: Path, run: Run) -> None:
         mix = tf.saved_model.load(str(artifact / "saved_model" / "1")).signatures["mix"]
