@@ -191,7 +191,7 @@ def _fill(
         "training": subject.training,
     }
     if "onnx" in formats:
-        write_triton(folder, name, values["version"], values["signatures"])
+        write_triton(folder, name, version, values["signatures"])
         write_kserve(folder, name)
     described = Manifest(files={}, **values)
     (folder / CARD_NAME).write_text(model_card(described, subject.licence), encoding="utf-8")

@@ -66,13 +66,18 @@ def _export(options: argparse.Namespace, interruption: Interruption) -> int:
     return 0
 
 
+def _name(options: argparse.Namespace) -> str:
+    """The artifact's name: the run's, so that exports into folders of other names are the same bytes."""
+    return options.name or options.run.resolve().name
+
+
 def _version(options: argparse.Namespace) -> int:
     """The artifact's version; CvaeError for one that the serving base has already, before any work is done."""
     from cvae_export.serving_base import check_version, next_version, version_path
 
     if options.serving_base is None:
         return check_version(1 if options.version is None else options.version)
-    name = options.name or options.run.resolve().name
+    name = _name(options)
     version = next_version(options.serving_base, name) if options.version is None else options.version
     version_path(options.serving_base, name, version)
     return version
@@ -97,11 +102,10 @@ def _export_showing(
 
         forms = get_forms(options.forms, options.opset)
     progress.begin(len(forms))
-    name = options.name or options.run.resolve().name
     return export_run(
         run,
         options.out,
-        name=name,
+        name=_name(options),
         version=version,
         forms=forms,
         timings=options.timings,
