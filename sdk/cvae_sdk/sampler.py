@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cvae_sdk.artifact import Artifact, locate
-from cvae_sdk.backends import Backend
-from cvae_sdk.backends.onnx import OnnxBackend
+from cvae_sdk.backends import Backend, open_backend
+from cvae_sdk.backends.options import OnnxOptions
 from cvae_sdk.errors import ArtifactError, BackendError, GoldenError, InputError, one_line
 from cvae_sdk.labels import Labels, to_label, to_labels
 from cvae_sdk.latents import standard_normal_latents
@@ -52,12 +52,7 @@ class Sampler:
 
     def __init__(self, artifact: str | os.PathLike[str] | None = None) -> None:
         self._artifact = Artifact.open(locate(artifact))
-        manifest = self._artifact.manifest
-        if "onnx" not in manifest.formats or "decode" not in manifest.formats["onnx"].signatures:
-            formats = ", ".join(sorted(manifest.formats)) or "none"
-            raise ArtifactError(f"the artifact {manifest.name} has no ONNX decoder; its formats: {formats}")
-        model = self._artifact.read(manifest.formats["onnx"].path)
-        self._backend: Backend = OnnxBackend(model, manifest.signatures["decode"])
+        self._backend: Backend = open_backend(self._artifact, OnnxOptions())
 
     @property
     def manifest(self) -> Manifest:
@@ -92,7 +87,7 @@ class Sampler:
         for start in range(0, len(each), _CHUNK):
             chunk = each[start : start + _CHUNK]
             z = standard_normal_latents(seed, start, len(chunk), self.latent_dim)
-            images[start : start + len(chunk)] = _to_bytes(self._backend.decode(z, chunk))
+            images[start : start + len(chunk)] = _to_bytes(self._run_decode(z, chunk))
         return images
 
     def decode(self, z: npt.NDArray[np.float32], label: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -113,7 +108,7 @@ class Sampler:
             raise InputError(f"label must have one entry for each of the {len(z)} rows of z, got {len(each)}")
         if len(z) == 0:
             return np.empty((0, *self.image_shape), np.float32)
-        return self._backend.decode(np.ascontiguousarray(z), each)
+        return self._run_decode(np.ascontiguousarray(z), each)
 
     def grid(self, labels: Labels | None = None, n: int = 10, *, seed: int | None = None, scale: int = 1) -> "Image":
         """A PIL picture with one row of `n` images for each label, by default for each class, each pixel `scale` wide.
@@ -153,6 +148,9 @@ class Sampler:
         if not error <= GOLDEN_TOLERANCE:
             raise GoldenError(f"images differ from the recorded ones by {error:.2g}, more than {GOLDEN_TOLERANCE:.2g}")
         return Verification(len(contents), sum(map(len, contents.values())), len(z), error)
+
+    def _run_decode(self, z: npt.NDArray[np.float32], label: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        return self._backend.run("decode", {"z": z, "label": label})["image"]
 
     def _labels(self, labels: object, n: object) -> npt.NDArray[np.int32]:
         if isinstance(labels, str) or not isinstance(labels, list | tuple | range | np.ndarray):

@@ -1,16 +1,61 @@
-"""One file per runtime; each imports its own heavy library, and only it does."""
+"""One file per runtime; each imports its own heavy library, and only it does.
 
-from typing import Protocol
+`open_backend` is the one door: it imports the file of the runtime that is asked for, and no other.
+"""
 
-import numpy as np
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
 import numpy.typing as npt
 
-__all__ = ["Backend"]
+from cvae_sdk.artifact import Artifact
+from cvae_sdk.backends.options import BackendOptions, OnnxOptions
+from cvae_sdk.errors import BackendUnavailableError
+
+__all__ = ["Arrays", "Backend", "open_backend"]
+
+Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 class Backend(Protocol):
     """A loaded model. Safe to call from several threads at once."""
 
-    def decode(self, z: npt.NDArray[np.float32], label: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        """The exported function: z [batch, latent_dim], label [batch] -> image [batch, height, width, channels]."""
+    @property
+    def signatures(self) -> frozenset[str]:
+        """Those of decode, mix and encode that it can run."""
         ...
+
+    def run(self, signature: str, inputs: Arrays) -> Arrays:
+        """The exported function of that name.
+
+        decode   z float32 [batch, latent_dim], label int32 [batch] -> image float32 [batch, height, width, channels]
+        mix      z, class_weights float32 [batch, classes] -> image
+        encode   image, label -> mean, logvar float32 [batch, latent_dim]
+
+        Inputs are checked by the caller and contiguous; batch is 1 or more. Raises BackendError.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds; nothing may be run after that."""
+        ...
+
+
+def open_backend(artifact: Artifact, options: BackendOptions) -> Backend:
+    """The artifact's model in the runtime of `options`; the bytes that are run are those that were checked.
+
+    Raises ArtifactError for an artifact that has no such form, BackendUnavailableError for a library that is missing,
+    BackendError for a model that the runtime refuses.
+    """
+    if type(options) not in _OPENERS:
+        raise BackendUnavailableError(f"{type(options).__name__} is not for an artifact in a folder")
+    return _OPENERS[type(options)](artifact, options)
+
+
+def _open_onnx(artifact: Artifact, options: Any) -> Backend:
+    from cvae_sdk.backends.onnx import OnnxBackend
+
+    return OnnxBackend(artifact, options)
+
+
+_OPENERS: Mapping[type, Callable[[Artifact, Any], Backend]] = {OnnxOptions: _open_onnx}

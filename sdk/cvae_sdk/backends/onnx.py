@@ -1,39 +1,100 @@
 """ONNX Runtime: the default backend."""
 
-from typing import Any, cast
+import threading
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 
-from cvae_sdk.errors import BackendError
-from cvae_sdk.manifest import Signature, TensorSpec
+from cvae_sdk.artifact import Artifact
+from cvae_sdk.backends import Arrays
+from cvae_sdk.backends.options import OnnxOptions
+from cvae_sdk.errors import ArtifactError, BackendError, BackendUnavailableError
+from cvae_sdk.manifest import Format, Signature, TensorSpec
 
 __all__ = ["OnnxBackend"]
 
 _ONNX_TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)"}
+_RUN = ("decode", "mix", "encode")
 _ERRORS_ONLY = 3
 
 
 class OnnxBackend:
-    """An ONNX model held by one session on the CPU, with the inputs and outputs that `signature` says."""
+    """The form `onnx`, a session for each signature, each with the inputs and outputs that the manifest says.
 
-    def __init__(self, model: bytes, signature: Signature) -> None:
-        options: Any = onnxruntime.SessionOptions()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        options.log_severity_level = _ERRORS_ONLY
+    A form with `mix` alone decodes too: decode(z, label) is mix(z, the label's one-hot), bit for bit.
+    """
+
+    def __init__(self, artifact: Artifact, options: OnnxOptions) -> None:
+        manifest = artifact.manifest
+        form = manifest.formats.get("onnx")
+        self._paths = _paths(form)
+        if not {"decode", "mix"} & self._paths.keys():
+            formats = ", ".join(sorted(manifest.formats)) or "none"
+            raise ArtifactError(f"the artifact {manifest.name} has no ONNX decoder; its formats: {formats}")
+        self._artifact, self._options = artifact, options
+        self._one_hot = np.eye(len(manifest.classes), dtype=np.float32)
+        self._sessions: dict[str, Any] = {}
+        self._opening = threading.Lock()
+        self._session("decode" if "decode" in self._paths else "mix")
+
+    @property
+    def signatures(self) -> frozenset[str]:
+        """Those of decode, mix and encode that it can run."""
+        return frozenset(self._paths) | {"decode"}
+
+    def run(self, signature: str, inputs: Arrays) -> Arrays:
+        """The exported function of that name; see Backend."""
+        if signature == "decode" and "decode" not in self._paths:
+            signature, inputs = "mix", {"z": inputs["z"], "class_weights": self._one_hot[inputs["label"]]}
+        session = self._sessions.get(signature) or self._session(signature)
+        names = ("mean", "logvar") if signature == "encode" else ("image",)
         try:
-            self._session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            return dict(zip(names, session.run(names, inputs), strict=True))
         except Exception as error:  # onnxruntime's exceptions have no common base but this
-            raise BackendError(f"ONNX Runtime refuses the model: {str(error).splitlines()[0]}") from error
-        _check("inputs", self._session.get_inputs(), signature.inputs)
-        _check("outputs", self._session.get_outputs(), signature.outputs)
-
-    def decode(self, z: npt.NDArray[np.float32], label: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        """The exported function: z [batch, latent_dim], label [batch] -> image [batch, height, width, channels]."""
-        try:
-            return cast("npt.NDArray[np.float32]", self._session.run(["image"], {"z": z, "label": label})[0])
-        except Exception as error:  # as above
             raise BackendError(f"ONNX Runtime failed: {str(error).splitlines()[0]}") from error
+
+    def close(self) -> None:
+        """Give back the sessions."""
+        self._sessions.clear()
+
+    def _session(self, signature: str) -> Any:
+        with self._opening:
+            if signature not in self._sessions:
+                if signature not in self._paths:
+                    raise BackendError(f"the form onnx of this artifact has no signature {signature}")
+                model = self._artifact.read(self._paths[signature])
+                self._sessions[signature] = _open(model, self._artifact.manifest.signatures[signature], self._options)
+            return self._sessions[signature]
+
+
+def _paths(form: Format | None) -> dict[str, str]:
+    """The file of each signature that can be run."""
+    if form is None:
+        return {}
+    if form.files is None:
+        return {"decode": form.path} if "decode" in form.signatures else {}
+    return {name: form.files[name][0] for name in _RUN if name in form.signatures}
+
+
+def _open(model: bytes, signature: Signature, options: OnnxOptions) -> Any:
+    missing = [name for name in options.providers if name not in onnxruntime.get_available_providers()]  # pyright: ignore[reportUnknownMemberType]
+    if missing:
+        available = ", ".join(onnxruntime.get_available_providers())  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        raise BackendUnavailableError(f"ONNX Runtime has no {missing[0]} here: it has {available}")
+    settings: Any = onnxruntime.SessionOptions()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    settings.log_severity_level = _ERRORS_ONLY
+    if options.threads is not None:
+        settings.intra_op_num_threads = options.threads
+    for name, value in options.session.items():
+        settings.add_session_config_entry(name, value)  # pyright: ignore[reportUnknownMemberType]
+    try:
+        session: Any = onnxruntime.InferenceSession(model, settings, providers=list(options.providers))
+    except Exception as error:  # as above
+        raise BackendError(f"ONNX Runtime refuses the model: {str(error).splitlines()[0]}") from error
+    _check("inputs", session.get_inputs(), signature.inputs)
+    _check("outputs", session.get_outputs(), signature.outputs)
+    return session
 
 
 def _check(kind: str, nodes: list[Any], specs: "dict[str, TensorSpec] | Any") -> None:
