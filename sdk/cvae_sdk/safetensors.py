@@ -58,7 +58,7 @@ def _split(content: bytes, file: str) -> tuple[dict[str, Any], memoryview]:
         limit = max(0, min(MAX_HEADER_BYTES, len(content) - 8))
         raise _wrong(file, "header", f"at most {limit} bytes", length if len(content) >= 8 else None)
     try:
-        header = json.loads(content[8 : 8 + length].decode("utf-8"), object_pairs_hook=_once)
+        header: object = json.loads(content[8 : 8 + length].decode("utf-8"), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise ModelError(
             f"{file} is no safetensors file: its header is not JSON: {one_line(str(error))}",
@@ -77,14 +77,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _metadata(value: object, file: str) -> dict[str, str]:
-    if not isinstance(value, dict) or not all(
-        isinstance(text, str) for text in cast("dict[str, object]", value).values()
-    ):
-        raise _wrong(file, _METADATA, "texts by name", value)
-    return cast("dict[str, str]", value)
+    texts = cast("dict[str, object]", value) if isinstance(value, dict) else {"": None}
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise _wrong(file, _METADATA, "texts by name", cast("object", value))
+    return cast("dict[str, str]", texts)
 
 
-def _offsets(entry: object, name: str, file: str) -> tuple[int, int]:
+def _offsets(entry: Any, name: str, file: str) -> tuple[int, int]:
     if len(name) > _MAX_NAME:
         raise _wrong(file, "header", f"names of at most {_MAX_NAME} characters", len(name))
     value = cast("dict[str, object]", entry).get("data_offsets") if isinstance(entry, dict) else None
