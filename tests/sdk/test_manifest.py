@@ -209,7 +209,7 @@ def test_a_schema_version_that_is_none_is_refused(sign, schema):
 
 @pytest.mark.parametrize(("dtype", "schema"), [("float32", 1), ("int32", 1), ("int64", 2), ("string", 2)])
 def test_a_manifest_is_written_in_the_oldest_schema_that_can_say_it(sign, dtype, schema):
-    values = edited(("signatures", "mix", "outputs", "image", "dtype"), dtype)
+    values = edited(("signatures", "count"), {"inputs": {"n": {"dtype": dtype, "shape": []}}, "outputs": {}})
     written = json.loads(Manifest.parse(sign(values)).to_bytes())
     assert written["schema_version"] == schema <= SCHEMA_VERSION == 2
 
@@ -553,14 +553,14 @@ def test_a_format_s_path_that_is_not_inside_the_artifact_is_refused(sign, path):
         Manifest.parse(sign(edited(("formats", "onnx", "path"), path)))
 
 
-@pytest.mark.parametrize("path", ["a", "a/b/c", "..a", "a..b/c", "...", "-x", "a b", "größe"])
+@pytest.mark.parametrize("path", ["a", "a/b/c", "..a", "a..b/c", "-x", "a b", "größe", "...a", "con1", "nul-", "x.nul"])
 def test_a_path_inside_the_artifact_is_taken(sign, path):
     values = edited(("files",), {**VALUES["files"], path: {"sha256": "0" * 64, "bytes": 0}})
     assert path in Manifest.parse(sign(values)).files
 
 
 @settings(deadline=None)
-@given(st.lists(st.sampled_from(["..", ".", "", "a", "b", "\\", ":", "/", "\0", "..."]), max_size=6))
+@given(st.lists(st.sampled_from(["..", ".", "", "a", "b", "\\", ":", "/", "\0", "...a"]), max_size=6))
 def test_a_path_is_taken_only_if_it_stays_inside_its_folder(sign, parts):
     path = "/".join(parts)
     values = edited(("files",), {**VALUES["files"], path: {"sha256": "0" * 64, "bytes": 0}})
