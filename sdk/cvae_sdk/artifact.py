@@ -20,11 +20,12 @@ from cvae_sdk.errors import (
     MissingFileError,
     NotRegularFileError,
     UnlistedFileError,
+    named,
 )
 from cvae_sdk.listed_paths import MAX_FOLDERS
 from cvae_sdk.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
 from cvae_sdk.manifest_checks import SIGNATURE_NAME
-from cvae_sdk.regular_files import entries, named, open_regular
+from cvae_sdk.regular_files import entries, open_regular
 
 __all__ = ["SHIPPED", "SIGNATURE_NAME", "Artifact", "locate"]
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from cvae_sdk.errors import ManifestError, one_line
+from cvae_sdk.errors import ManifestError, named, one_line
 
 __all__ = [
     "MANIFEST_NAME",
@@ -85,9 +85,8 @@ def read_optional_string(value: object, field: str) -> str | None:
 
 def refusal(field: str, expected: str, found: object) -> ManifestError:
     """What to raise for a field that must be something else."""
-    name = field if field.isprintable() and len(field) <= 200 else one_line(field)
     return ManifestError(
-        f"{name} must be {expected}, got {shown(found)}",
+        f"{named(field)} must be {expected}, got {shown(found)}",
         file=MANIFEST_NAME, field=field, expected=expected, found=found,
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from cvae_sdk.errors import ManifestError, one_line
+from cvae_sdk.errors import ManifestError, named, one_line
 from cvae_sdk.json_fields import MANIFEST_NAME, refusal
 from cvae_sdk.listed_paths import check_listed_path, check_listed_paths
 from cvae_sdk.manifest_parts import MAX_BYTES, Format, Signature, TensorSpec
@@ -99,7 +99,7 @@ def _check_signature_files(
 
 
 def _together(names: Iterable[str]) -> str:
-    return one_line(", ".join(sorted(names)))[1:-1]
+    return named(", ".join(sorted(names)))
 
 
 def _shape(spec: TensorSpec) -> str:

@@ -20,10 +20,10 @@ from cvae_sdk.errors import (
     NotRegularFileError,
     UnlistedFileError,
     UnreadableFileError,
-    one_line,
+    named,
 )
 
-__all__ = ["MAX_ENTRIES", "entries", "named", "open_regular"]
+__all__ = ["MAX_ENTRIES", "entries", "open_regular"]
 
 MAX_ENTRIES = 16_384
 """Of a folder and of those in it, together."""
@@ -31,11 +31,6 @@ _RELATIVE = {os.open, os.stat} <= os.supports_dir_fd and os.scandir in os.suppor
 _READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _ROOT = _READ | getattr(os, "O_DIRECTORY", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-
-
-def named(path: str) -> str:
-    """A path as a message shows it."""
-    return path if path.isprintable() and len(path) <= 200 else one_line(path)
 
 
 def entries(root: Path, most_folders: int) -> Iterator[tuple[str, os.stat_result]]:

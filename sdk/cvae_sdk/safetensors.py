@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from cvae_sdk.errors import ModelError, one_line
+from cvae_sdk.errors import ModelError, named, one_line
 
 __all__ = ["MAX_HEADER_BYTES", "MAX_RANK", "MAX_TENSORS", "read_safetensors"]
 
@@ -120,7 +120,7 @@ def _sizes(value: object) -> list[int] | None:
 
 
 def _wrong(file: str, field: str | None, expected: str, found: object) -> ModelError:
-    subject = f"{file}: {one_line(field)[1:-1]}" if field else file
+    subject = f"{file}: {named(field)}" if field else file
     return ModelError(
         f"{subject} must have {expected}, got {one_line(found)}: no safetensors file that can be read",
         file=file, field=field, expected=expected, found=found,

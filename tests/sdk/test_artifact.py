@@ -24,6 +24,7 @@ from cvae_sdk import (
     GoldenError,
     IntegrityError,
     ManifestError,
+    ModelError,
     Sampler,
 )
 from cvae_sdk.artifact import Artifact
@@ -306,7 +307,10 @@ def test_folders_nested_deeper_than_python_recurses_are_no_recursion_error(artif
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(len(inspect.stack(0)) + 200)
     try:
-        with pytest.raises(IntegrityError, match=r"d/d/d is in the folder but the manifest does not list it: it lies more than 15 folders deep"):
+        with pytest.raises(
+            IntegrityError,
+            match=r"d/d/d is in the folder but the manifest does not list it: it lies more than 15 folders deep",
+        ):
             Sampler(artifact)
     finally:
         sys.setrecursionlimit(limit)
@@ -343,17 +347,17 @@ def test_an_onnx_path_that_is_a_folder_is_refused(artifact, resign):
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage" * 100, bytes(1000)], ids=["empty", "garbage", "zeros"])
-def test_a_model_that_the_runtime_refuses_is_a_backend_error_of_one_line(artifact, rewrite, content):
+def test_what_is_no_model_is_a_model_error_of_one_line(artifact, rewrite, content):
     rewrite(ONNX, content)
-    with pytest.raises(BackendError, match=r"^ONNX Runtime refuses the model: .+$") as raised:
+    with pytest.raises(ModelError, match=r"^onnx/decoder.onnx: model.* must be .+, got .+$") as raised:
         Sampler(artifact)
     assert len(str(raised.value).splitlines()) == 1
 
 
-def test_half_a_model_is_a_backend_error(artifact, rewrite):
+def test_half_a_model_is_a_model_error(artifact, rewrite):
     content = (artifact / ONNX).read_bytes()
     rewrite(ONNX, content[: len(content) // 2])
-    with pytest.raises(BackendError, match="ONNX Runtime refuses the model"):
+    with pytest.raises(ModelError, match=r"onnx/decoder.onnx: model.graph must be at most \d+ bytes, got \d+"):
         Sampler(artifact)
 
 
@@ -372,13 +376,13 @@ def edit_images(values):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (edit_latents, r"the ONNX model's inputs are .*'batch', 24.*, the manifest says .*'batch', 12"),
-        (edit_images, r"the ONNX model's outputs are .*'batch', 28, 28, 1.*, the manifest says .*'batch', 14, 56, 1"),
+        (edit_latents, r"graph.input z.shape must be \['batch', 12\], as the manifest says, got \['batch', 24\]"),
+        (edit_images, r"image.shape must be \['batch', 14, 56, 1\], as .* says, got \['batch', 28, 28, 1\]"),
     ],
 )
-def test_a_model_with_other_inputs_or_outputs_than_the_manifest_s_is_a_backend_error(artifact, resign, edit, message):
+def test_a_model_with_other_inputs_or_outputs_than_the_manifest_s_is_a_model_error(artifact, resign, edit, message):
     resign(edit)
-    with pytest.raises(BackendError, match=message):
+    with pytest.raises(ModelError, match=message):
         Sampler(artifact)
 
 
@@ -396,7 +400,7 @@ def test_a_model_with_other_inputs_or_outputs_than_the_manifest_s_is_a_backend_e
 )
 def test_a_manifest_that_contradicts_itself_or_the_model_is_refused_on_opening(artifact, resign, edit):
     resign(edit)
-    with pytest.raises((ManifestError, BackendError), match=r"signature|inputs|outputs"):
+    with pytest.raises(ManifestError, match=r"signatures.(decode|mix) must take"):
         Sampler(artifact)
 
 
@@ -538,7 +542,7 @@ def test_pickled_goldens_are_never_unpickled(artifact, rewrite, golden, tmp_path
             return (Path.mkdir, (tmp_path / "exploded",))
 
     rewrite(GOLDEN, packed(**{**golden, "image": np.array([Bomb()], object)}))
-    with pytest.raises(ArtifactError, match=r"golden\.npz cannot be replayed: Object arrays cannot be loaded"):
+    with pytest.raises(ArtifactError, match=r"golden\.npz cannot be replayed: image must be <f4 "):
         Sampler(artifact).verify()
     assert not (tmp_path / "exploded").exists()
 
