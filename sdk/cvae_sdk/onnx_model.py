@@ -4,7 +4,8 @@ A runtime takes much without a word: a flipped bit in a weight, a model of other
 What is let through has the inputs and outputs that the signature says, one graph of known operators with each value
 made once and before it is used, constants that are whole and finite, and not one field that is not known. Nothing
 that is not in cvae-export's own models is let through: no functions, no graph in a graph, no training, no tensors in
-other files, no sparse or quantized annotations, no metadata (in which ONNX Runtime looks for settings of its own).
+other files, no sparse or quantized annotations, no metadata but the quantizer's mark (ONNX Runtime looks for settings
+of its own there).
 """
 
 from collections.abc import Mapping
@@ -29,33 +30,35 @@ _INPUTS_ARE_CONSTANTS_TOO = 9  # tf2onnx lists constants among the inputs at ops
 _DOMAINS = ("", "ai.onnx.ml")  # the second is tf2onnx's habit; no node may be of it
 
 _MODEL: Schema = {
-    1: ("ir_version", "int"), 2: ("producer_name", "bytes"), 3: ("producer_version", "bytes"), 4: ("domain", "bytes"),
-    5: ("model_version", "int"), 6: ("doc_string", "bytes"), 7: ("graph", "message"), 8: ("opset_import", "messages"),
+    1: ("ir_version", "int"), 2: ("producer_name", "text"), 3: ("producer_version", "text"), 4: ("domain", "text"),
+    5: ("model_version", "int"), 6: ("doc_string", "text"), 7: ("graph", "message"), 8: ("opset_import", "messages"),
     14: ("metadata_props", "messages"), 20: ("training_info", "messages"), 25: ("functions", "messages"),
 }  # fmt: skip
-_OPSET: Schema = {1: ("domain", "bytes"), 2: ("version", "int")}
+_METADATA: Schema = {1: ("key", "text"), 2: ("value", "text")}
+_MARKS = ("onnx.infer",)  # what ONNX Runtime's quantizer writes, and nothing reads
+_OPSET: Schema = {1: ("domain", "text"), 2: ("version", "int")}
 _GRAPH: Schema = {
-    1: ("node", "messages"), 2: ("name", "bytes"), 5: ("initializer", "messages"), 10: ("doc_string", "bytes"),
+    1: ("node", "messages"), 2: ("name", "text"), 5: ("initializer", "messages"), 10: ("doc_string", "text"),
     11: ("input", "messages"), 12: ("output", "messages"), 13: ("value_info", "messages"),
     14: ("quantization_annotation", "messages"), 15: ("sparse_initializer", "messages"),
 }  # fmt: skip
 _NODE: Schema = {
-    1: ("input", "texts"), 2: ("output", "texts"), 3: ("name", "bytes"), 4: ("op_type", "bytes"),
-    5: ("attribute", "messages"), 6: ("doc_string", "bytes"), 7: ("domain", "bytes"),
+    1: ("input", "texts"), 2: ("output", "texts"), 3: ("name", "text"), 4: ("op_type", "text"),
+    5: ("attribute", "messages"), 6: ("doc_string", "text"), 7: ("domain", "text"),
 }  # fmt: skip
 _ATTRIBUTE: Schema = {
-    1: ("name", "bytes"), 2: ("f", "float"), 3: ("i", "int"), 4: ("s", "bytes"), 5: ("t", "message"),
+    1: ("name", "text"), 2: ("f", "float"), 3: ("i", "int"), 4: ("s", "text"), 5: ("t", "message"),
     6: ("g", "message"), 7: ("floats", "floats"), 8: ("ints", "ints"), 11: ("graphs", "messages"),
-    13: ("doc_string", "bytes"), 20: ("type", "int"), 21: ("ref_attr_name", "bytes"),
+    13: ("doc_string", "text"), 20: ("type", "int"), 21: ("ref_attr_name", "text"),
 }  # fmt: skip
-_VALUE: Schema = {1: ("name", "bytes"), 2: ("type", "message"), 3: ("doc_string", "bytes")}
+_VALUE: Schema = {1: ("name", "text"), 2: ("type", "message"), 3: ("doc_string", "text")}
 _TYPE: Schema = {1: ("tensor_type", "message")}
 _TENSOR_TYPE: Schema = {1: ("elem_type", "int"), 2: ("shape", "message")}
 _SHAPE: Schema = {1: ("dim", "messages")}
-_DIM: Schema = {1: ("dim_value", "int"), 2: ("dim_param", "bytes")}
+_DIM: Schema = {1: ("dim_value", "int"), 2: ("dim_param", "text")}
 
 _NEVER = {
-    "training_info": "no training", "functions": "no functions", "metadata_props": "no metadata",
+    "training_info": "no training", "functions": "no functions",
     "value_info": "no value_info", "quantization_annotation": "no quantization", "sparse_initializer": "no sparse ones",
     "g": "no graph inside", "graphs": "no graph inside", "ref_attr_name": "no reference",
 }  # fmt: skip
@@ -88,6 +91,9 @@ class _Reader:
         found = self._opset(model)
         if opset is not None and found != opset:
             raise Refused("model.opset_import", f"{opset}, as the manifest says", found)
+        for span in model.spans.get("metadata_props", ()):
+            if (key := self._read(span, _METADATA, "model.metadata_props").text("key")) not in _MARKS:
+                raise Refused("model.metadata_props", f"{_MARKS[0]} alone", key)
         if "graph" not in model.spans:
             raise Refused("model.graph", "there", None)
         graph = self._read(model.spans["graph"][0], _GRAPH, "graph")
@@ -177,16 +183,15 @@ class _Reader:
                 raise Refused(
                     where, "an operator that cvae-export writes", f"{node.text('domain')}.{operator}".strip(".")
                 )
-            taken = [name.decode("utf-8", "backslashreplace") for name in node.texts.get("input", ())]
-            given = [name.decode("utf-8", "backslashreplace") for name in node.texts.get("output", ())]
-            if unknown := [name for name in taken if name and name not in known]:
+            taken, given = node.texts.get("input", []), node.texts.get("output", [])
+            if unknown := [name for name in taken if name not in known]:  # "" too: ONNX Runtime may crash where it is
                 raise Refused(f"{where}.input", "made before", unknown[0])
             if operator not in MASKING and not not_finite.isdisjoint(taken):
                 raise Refused(f"{where}.input", "finite", sorted(not_finite.intersection(taken))[0])
             check_sizes(where, operator, taken, integers, self._attributes(node, where, operator))
-            for name in filter(None, given):
-                if name in known:
-                    raise Refused(f"{where}.output", "made once", name)
+            for name in given:
+                if not name or name in known:
+                    raise Refused(f"{where}.output", "named, and made once", name)
                 known.add(name)
                 made.add(name)
         return made

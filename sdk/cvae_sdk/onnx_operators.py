@@ -12,14 +12,13 @@ from cvae_sdk.protobuf import Refused
 __all__ = ["MASKING", "OPERATORS", "check_sizes"]
 
 _BY_PURPOSE: Mapping[str, str] = {
-    "arithmetic": "Abs Acos Acosh Add Asin Asinh Atan Atanh Cast Ceil Clip Cos Cosh Div Erf Exp Floor Log Max Min Mod "
-    "Mul Neg Pow Reciprocal Round Sign Sin Sinh Sqrt Sub Sum Tan",
+    "arithmetic": "Abs Acos Acosh Add Asin Asinh Atan Atanh Cast Ceil Clip Cos Cosh Div Erf Exp Floor Log Max Min Mul "
+    "Neg Pow Reciprocal Round Sign Sin Sinh Sqrt Sub Sum Tan",
     "activations": "LeakyRelu Relu Sigmoid Softmax Softplus Tanh",
-    "comparisons and logic": "And Equal Greater GreaterOrEqual IsInf IsNaN Less LessOrEqual Not Or Where Xor",
-    "shapes": "Concat Constant ConstantOfShape DepthToSpace Expand Flatten Gather GatherND Identity OneHot Pad Range "
-    "Reshape ReverseSequence Shape Slice SpaceToDepth Split Squeeze Tile Transpose Unsqueeze",
-    "reductions": "ArgMax ArgMin CumSum GlobalAveragePool GlobalMaxPool LayerNormalization ReduceMax ReduceMean "
-    "ReduceMin ReduceProd ReduceSum",
+    "comparisons and logic": "And Equal Greater GreaterOrEqual IsNaN Less LessOrEqual Not Or Where Xor",
+    "shapes": "Concat ConstantOfShape Expand Flatten Gather Identity OneHot Pad Range Reshape ReverseSequence Shape Slice "
+    "Split Squeeze Tile Transpose Unsqueeze",
+    "reductions": "ArgMax ArgMin CumSum LayerNormalization ReduceMax ReduceMin ReduceProd ReduceSum",
     "products and convolutions": "Conv ConvTranspose Einsum Gemm MatMul",
     "8 bits": "DynamicQuantizeLinear MatMulInteger",
 }

@@ -24,8 +24,8 @@ _TEXT = 1024
 _SMALL = 64  # integers of a constant that may be a shape
 _SCHEMA: Schema = {
     1: ("dims", "ints"), 2: ("data_type", "int"), 4: ("float_data", "span"), 5: ("int32_data", "span"),
-    7: ("int64_data", "span"), 8: ("name", "bytes"), 9: ("raw_data", "span"), 10: ("double_data", "span"),
-    12: ("doc_string", "bytes"), 13: ("external_data", "messages"), 14: ("data_location", "int"),
+    7: ("int64_data", "span"), 8: ("name", "text"), 9: ("raw_data", "span"), 10: ("double_data", "span"),
+    12: ("doc_string", "text"), 13: ("external_data", "messages"), 14: ("data_location", "int"),
 }  # fmt: skip
 _RAW = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 9: "u1", 10: "<f2", 11: "<f8"}
 _LISTS = {1: "float_data", 2: "int32_data", 3: "int32_data", 6: "int32_data", 7: "int64_data", 9: "int32_data",

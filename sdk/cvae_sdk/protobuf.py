@@ -18,7 +18,7 @@ from typing import Literal
 
 __all__ = ["Message", "Refused", "Schema", "read_message", "read_varints"]
 
-Kind = Literal["int", "ints", "float", "floats", "bytes", "texts", "message", "messages", "span"]
+Kind = Literal["int", "ints", "float", "floats", "text", "texts", "message", "messages", "span"]
 Schema = Mapping[int, tuple[str, Kind]]
 """The fields that may be there, by number: name and kind; a plural may be there often, a span stays where it lies."""
 
@@ -41,7 +41,7 @@ class Message:
 
     ints: Mapping[str, list[int]] = field(default_factory=dict[str, list[int]])
     floats: Mapping[str, list[float]] = field(default_factory=dict[str, list[float]])
-    texts: Mapping[str, list[bytes]] = field(default_factory=dict[str, list[bytes]])
+    texts: Mapping[str, list[str]] = field(default_factory=dict[str, list[str]])
     spans: Mapping[str, list[tuple[int, int]]] = field(default_factory=dict[str, list[tuple[int, int]]])
 
     def integer(self, name: str, default: int = 0) -> int:
@@ -50,7 +50,7 @@ class Message:
 
     def text(self, name: str) -> str:
         """The one text of that name, empty if it is not there."""
-        return self.texts.get(name, (b"",))[0].decode("utf-8", "backslashreplace")
+        return self.texts.get(name, ("",))[0]
 
     def names(self) -> set[str]:
         """Of the fields that are there."""
@@ -62,7 +62,7 @@ def read_message(content: bytes, span: tuple[int, int], schema: Schema, where: s
     at, end = span
     ints: dict[str, list[int]] = {}
     floats: dict[str, list[float]] = {}
-    texts: dict[str, list[bytes]] = {}
+    texts: dict[str, list[str]] = {}
     spans: dict[str, list[tuple[int, int]]] = {}
     count = 0
     while at < end:
@@ -90,11 +90,11 @@ def read_message(content: bytes, span: tuple[int, int], schema: Schema, where: s
             elif kind == "ints":
                 known, single = ints.setdefault(name, []), False
                 known.extend(read_varints(content, at, stop, f"{where}.{name}"))
-            elif kind in ("bytes", "texts"):
+            elif kind in ("text", "texts"):
                 if length > longest_text:
                     raise Refused(f"{where}.{name}", f"at most {longest_text} bytes", length)
-                known, single = texts.setdefault(name, []), kind == "bytes"
-                known.append(content[at:stop])
+                known, single = texts.setdefault(name, []), kind == "text"
+                known.append(_text(content[at:stop], f"{where}.{name}"))
             else:
                 known, single = spans.setdefault(name, []), kind != "messages"
                 known.append((at, stop))
@@ -131,6 +131,13 @@ def _varint(content: bytes, at: int, end: int, where: str) -> tuple[int, int]:
             return value, at
         shift += 7
     raise Refused(where, "made of whole fields", "a number that does not end")
+
+
+def _text(content: bytes, where: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Refused(where, "UTF-8", content) from error
 
 
 def _floats(content: bytes, at: int, end: int, where: str) -> tuple[float, ...]:

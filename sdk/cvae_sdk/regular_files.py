@@ -94,7 +94,8 @@ def _folder(root: Path, parts: tuple[str, ...]) -> Generator[int | Path]:
         place = root
         for part in parts:
             place = place / part
-            if not stat.S_ISDIR(os.lstat(place).st_mode) or getattr(os.path, "isjunction", bool)(place) is True:
+            status = os.lstat(place)
+            if not stat.S_ISDIR(status.st_mode) or _leads_elsewhere(status):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
         yield place
         return
@@ -110,12 +111,17 @@ def _folder(root: Path, parts: tuple[str, ...]) -> Generator[int | Path]:
 
 
 def _check_regular(path: str, status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(status.st_mode) or _leads_elsewhere(status):
         kind = "a link" if stat.S_ISLNK(status.st_mode) else "a folder" if stat.S_ISDIR(status.st_mode) else "special"
         raise NotRegularFileError(
             f"{named(path)} is a link or a special file: an artifact has regular files only",
             file=path, expected="a regular file", found=kind,
         )  # fmt: skip
+
+
+def _leads_elsewhere(status: os.stat_result) -> bool:
+    """Whether Windows goes on from here to another place, as from a junction, which is no symbolic link."""
+    return bool(getattr(status, "st_file_attributes", 0) & stat.FILE_ATTRIBUTE_REPARSE_POINT)
 
 
 @contextmanager

@@ -49,9 +49,11 @@ def in_onnx(call: Callable[..., jax.Array]) -> Callable[[np.ndarray, np.ndarray]
     """The drawn function in ONNX Runtime."""
     function = function_of(call)
     model = to_onnx(function).SerializeToString()
-    names = {value.name for value in onnx.load_from_string(model).graph.input}
-    inputs = {name: spec for name, spec in function.signature.inputs.items() if name in names}
-    check_onnx(model, "decoder.onnx", Signature(inputs, function.signature.outputs), OPSET)  # the SDK's reader takes it
+    graph = onnx.load_from_string(model).graph
+    inputs = {value.name: function.signature.inputs[value.name] for value in graph.input}
+    shape = tuple(axis.dim_value or "batch" for axis in graph.output[0].type.tensor_type.shape.dim)
+    signature = Signature(inputs, {"image": TensorSpec("float32", shape)})
+    check_onnx(model, "decoder.onnx", signature, OPSET)  # the SDK's reader takes it
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_inputs()]
 

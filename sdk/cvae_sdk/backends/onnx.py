@@ -9,7 +9,7 @@ import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 from cvae_sdk.artifact import Artifact
 from cvae_sdk.backends import Arrays
 from cvae_sdk.backends.options import OnnxOptions
-from cvae_sdk.errors import ArtifactError, BackendError, BackendUnavailableError
+from cvae_sdk.errors import ArtifactError, BackendError, BackendUnavailableError, named
 from cvae_sdk.manifest import Format
 from cvae_sdk.onnx_model import MAX_MODEL_BYTES, check_onnx
 
@@ -50,9 +50,18 @@ class OnnxBackend:
         session = self._sessions.get(signature) or self._session(signature)
         names = ("mean", "logvar") if signature == "encode" else ("image",)
         try:
-            return dict(zip(names, session.run(names, inputs), strict=True))
+            outputs: dict[str, Any] = dict(zip(names, session.run(names, inputs), strict=True))
         except Exception as error:  # onnxruntime's exceptions have no common base but this
-            raise BackendError(f"ONNX Runtime failed: {str(error).splitlines()[0]}") from error
+            raise BackendError(f"ONNX Runtime failed: {_reason(error)}") from error
+        specs, batch = self._artifact.manifest.signatures[signature].outputs, len(next(iter(inputs.values())))
+        for name, output in outputs.items():  # ONNX Runtime only logs it where a graph gives another shape than it says
+            expected = (batch, *specs[name].shape[1:])
+            if output.shape != expected:
+                raise BackendError(
+                    f"the model gave {name} {list(output.shape)}, not {list(expected)}",
+                    file=self._paths[signature], field=name, expected=expected, found=output.shape,
+                )  # fmt: skip
+        return outputs
 
     def close(self) -> None:
         """Give back the sessions."""
@@ -91,7 +100,13 @@ def _open(model: bytes, options: OnnxOptions) -> Any:
     for name, value in options.session.items():
         settings.add_session_config_entry(name, value)  # pyright: ignore[reportUnknownMemberType]
     try:
-        session: Any = onnxruntime.InferenceSession(model, settings, providers=list(options.providers))
+        session: Any = onnxruntime.InferenceSession(
+            model, settings, providers=list(options.providers), enable_fallback=0
+        )
     except Exception as error:  # as above
-        raise BackendError(f"ONNX Runtime refuses the model: {str(error).splitlines()[0]}") from error
+        raise BackendError(f"ONNX Runtime refuses the model: {_reason(error)}") from error
     return session
+
+
+def _reason(error: Exception) -> str:
+    return named(str(error).partition("\n")[0]) or type(error).__name__
