@@ -23,12 +23,15 @@ from cvae_sdk.errors import (
     named,
 )
 from cvae_sdk.listed_paths import MAX_FOLDERS
-from cvae_sdk.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
+from cvae_sdk.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, FileRecord, Manifest
 from cvae_sdk.manifest_checks import SIGNATURE_NAME
 from cvae_sdk.regular_files import entries, open_regular
 
 __all__ = ["SHIPPED", "SIGNATURE_NAME", "Artifact", "locate"]
 
+_MORE = 256
+"""Files and folders that a folder may have above those that its manifest needs: the signature, say; empty folders."""
+_CHUNK = 1 << 20
 SHIPPED = ("mnist", "fashion-mnist")
 """Names of the artifacts that come with this package, the default first."""
 
@@ -68,12 +71,7 @@ class Artifact:
 
     def read(self, path: str, *, most: int | None = None) -> bytes:
         """The bytes of a listed file; IntegrityError unless they are the bytes that were listed, and at most `most`."""
-        if path not in self.manifest.files:
-            raise UnlistedFileError(
-                f"{named(path)} is not a file that the manifest lists",
-                file=path, expected="a path in files", found=path,
-            )  # fmt: skip
-        record = self.manifest.files[path]
+        record = self._record(path)
         if most is not None and record.bytes > most:
             raise FileSizeError(
                 f"{named(path)} has {record.bytes} bytes, more than the {most} that can be read",
@@ -83,17 +81,35 @@ class Artifact:
             _check_size(path, size, record.bytes)
             content = file.read(size + 1)
             _check_size(path, len(content), record.bytes)
-        sha256 = hashlib.sha256(content).hexdigest()
-        if sha256 != record.sha256:
-            raise FileHashError(
-                f"{named(path)} has SHA-256 {sha256}, the manifest lists {record.sha256}",
-                file=path, expected=record.sha256, found=sha256,
-            )  # fmt: skip
+        _check_hash(path, hashlib.sha256(content).hexdigest(), record.sha256)
         return content
+
+    def check(self, path: str) -> int:
+        """Check a listed file without keeping it, and give its size in bytes; IntegrityError as `read` raises it."""
+        record = self._record(path)
+        with open_regular(self.folder, path) as (file, size):
+            _check_size(path, size, record.bytes)
+            digest, found = hashlib.sha256(), 0
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                if (found := found + len(chunk)) > record.bytes:
+                    break
+        _check_size(path, found, record.bytes)
+        _check_hash(path, digest.hexdigest(), record.sha256)
+        return found
+
+    def _record(self, path: str) -> FileRecord:
+        if path not in self.manifest.files:
+            raise UnlistedFileError(
+                f"{named(path)} is not a file that the manifest lists",
+                file=path, expected="a path in files", found=path,
+            )  # fmt: skip
+        return self.manifest.files[path]
 
     def _check_listing(self) -> None:
         listed, found = self.manifest.files, set[str]()
-        for path, status in entries(self.folder, MAX_FOLDERS):
+        folders = {path[: path.rindex("/")] for path in listed if "/" in path}
+        for path, status in entries(self.folder, len(listed) + MAX_FOLDERS * len(folders) + _MORE, MAX_FOLDERS):
             if not stat.S_ISREG(status.st_mode):
                 raise NotRegularFileError(
                     f"{named(path)} is a link or a special file: an artifact has regular files only",
@@ -126,6 +142,13 @@ def _check_size(path: str, found: int, listed: int) -> None:
     if found != listed:
         raise FileSizeError(
             f"{named(path)} has {found} bytes, the manifest lists {listed}", file=path, expected=listed, found=found
+        )
+
+
+def _check_hash(path: str, found: str, listed: str) -> None:
+    if found != listed:
+        raise FileHashError(
+            f"{named(path)} has SHA-256 {found}, the manifest lists {listed}", file=path, expected=listed, found=found
         )
 
 

@@ -16,8 +16,8 @@ _BY_PURPOSE: Mapping[str, str] = {
     "Neg Pow Reciprocal Round Sign Sin Sinh Sqrt Sub Sum Tan",
     "activations": "LeakyRelu Relu Sigmoid Softmax Softplus Tanh",
     "comparisons and logic": "And Equal Greater GreaterOrEqual IsNaN Less LessOrEqual Not Or Where Xor",
-    "shapes": "Concat ConstantOfShape Expand Flatten Gather Identity OneHot Pad Range Reshape ReverseSequence Shape Slice "
-    "Split Squeeze Tile Transpose Unsqueeze",
+    "shapes": "Concat ConstantOfShape Expand Flatten Gather Identity OneHot Pad Range Reshape ReverseSequence Shape "
+    "Slice Split Squeeze Tile Transpose Unsqueeze",
     "reductions": "ArgMax ArgMin CumSum LayerNormalization ReduceMax ReduceMin ReduceProd ReduceSum",
     "products and convolutions": "Conv ConvTranspose Einsum Gemm MatMul",
     "8 bits": "DynamicQuantizeLinear MatMulInteger",
@@ -69,5 +69,19 @@ def check_sizes(
     for name, values in attributes.items():
         if name not in _ANY_SIZE and (found := _largest(values)) > _SIDE:
             raise Refused(f"{where}.{name}", f"at most {_SIDE}", found)
+    if operator == "ConvTranspose":
+        _check_cropping(where, attributes)
     if operator == "Reshape" and (found := _product(attributes.get("shape", ()))) > _ELEMENTS:
         raise Refused(f"{where}.shape", f"of at most {_ELEMENTS} elements", found)
+
+
+def _check_cropping(where: str, attributes: Mapping[str, Sequence[int]]) -> None:
+    """What a transposed convolution crops is less than its kernel: else ONNX Runtime may end the process."""
+    pads, kernel = attributes.get("pads", ()), attributes.get("kernel_shape", ())
+    dilations = attributes.get("dilations", ()) or [1] * len(kernel)
+    if any(pads) and not len(pads) == 2 * len(kernel) == 2 * len(dilations):
+        raise Refused(f"{where}.pads", "two for each axis of kernel_shape", list(pads))
+    for i, (size, dilation) in enumerate(zip(kernel, dilations, strict=False)):
+        cropped = sum(pads[i :: len(kernel)])
+        if min(pads[i :: len(kernel)], default=0) < 0 or cropped > max(0, dilation * (size - 1)):
+            raise Refused(f"{where}.pads", f"from 0 to {dilation * (size - 1)}", list(pads))

@@ -22,7 +22,7 @@ Kind = Literal["int", "ints", "float", "floats", "text", "texts", "message", "me
 Schema = Mapping[int, tuple[str, Kind]]
 """The fields that may be there, by number: name and kind; a plural may be there often, a span stays where it lies."""
 
-_LIMIT = 65_536  # of fields in one message, and of numbers packed together
+_LIMIT = 16_384  # of fields in one message, and of numbers packed together
 _WIRES: Mapping[Kind, int] = {"int": 0, "ints": 0, "float": 5, "floats": 5}
 _PACKED = ("ints", "floats")
 

@@ -23,41 +23,39 @@ from cvae_sdk.errors import (
     named,
 )
 
-__all__ = ["MAX_ENTRIES", "entries", "open_regular"]
+__all__ = ["entries", "open_regular"]
 
-MAX_ENTRIES = 16_384
-"""Of a folder and of those in it, together."""
 _RELATIVE = {os.open, os.stat} <= os.supports_dir_fd and os.scandir in os.supports_fd and hasattr(os, "O_NOFOLLOW")
 _READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _ROOT = _READ | getattr(os, "O_DIRECTORY", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
-def entries(root: Path, most_folders: int) -> Iterator[tuple[str, os.stat_result]]:
+def entries(root: Path, most: int, deepest: int) -> Iterator[tuple[str, os.stat_result]]:
     """Path and status of all below `root` that is no folder, each folder's in turn.
 
-    Raises UnlistedFileError for more than MAX_ENTRIES or for folders nested deeper than `most_folders`, which no
-    artifact has, and UnreadableFileError.
+    Raises UnlistedFileError for more than `most` files and folders, or for folders nested deeper than `deepest`, and
+    UnreadableFileError.
     """
     waiting: list[tuple[str, ...]] = [()]
     seen = 0
     while waiting:
         parts = waiting.pop()
-        if len(parts) > most_folders:
+        if len(parts) > deepest:
             path = "/".join(parts)
             raise UnlistedFileError(
-                f"{named(path)} is in the folder but the manifest does not list it: it lies more than {most_folders} "
+                f"{named(path)} is in the folder but the manifest does not list it: it lies more than {deepest} "
                 "folders deep",
-                file=path, expected=f"at most {most_folders} folders deep", found=len(parts),
+                file=path, expected=f"at most {deepest} folders deep", found=len(parts),
             )  # fmt: skip
         found: list[tuple[str, os.stat_result]] = []
         with _reading("/".join(parts) or "."), _folder(root, parts) as place, os.scandir(place) as inside:
             for entry in inside:
-                if (seen := seen + 1) > MAX_ENTRIES:
+                if (seen := seen + 1) > most:
                     raise UnlistedFileError(
-                        f"the folder has more than {MAX_ENTRIES} files and folders in it, no artifact has so many: "
-                        "take away what the manifest does not list",
-                        file="/".join((*parts, entry.name)), expected=f"at most {MAX_ENTRIES} files", found=seen,
+                        f"the folder has more than {most} files and folders in it: take away what the manifest does "
+                        "not list",
+                        file="/".join((*parts, entry.name)), expected=f"at most {most} files and folders", found=seen,
                     )  # fmt: skip
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append((*parts, entry.name))

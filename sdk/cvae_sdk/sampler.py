@@ -131,7 +131,7 @@ class Sampler:
         1e-5.
         """
         artifact = Artifact.open(self._artifact.folder)
-        size = sum(len(artifact.read(path)) for path in artifact.manifest.files)
+        size = sum(artifact.check(path) for path in artifact.manifest.files)
         if GOLDEN_NAME not in artifact.manifest.files:
             raise ArtifactError(
                 f"the artifact {self.manifest.name} has no {GOLDEN_NAME} to verify against",

@@ -36,11 +36,14 @@ def sign_values(values: dict[str, Any]) -> bytes:
 class Planting:
     """An artifact before it is written: change `files` and `values`, then `write`, then spoil the folder."""
 
-    def __init__(self, folder: Path, rng: random.Random, patch: pytest.MonkeyPatch) -> None:
-        self.folder, self.rng, self.patch = folder, rng, patch
-        self.files = {path: (GOLDEN_ARTIFACT / path).read_bytes() for path in (ONNX, GOLDEN)}
-        self.values: dict[str, Any] = json.loads((GOLDEN_ARTIFACT / MANIFEST).read_bytes())
-        form = self.values["formats"]["onnx"] | {"files": {"decode": [ONNX]}}
+    def __init__(
+        self, folder: Path, rng: random.Random, patch: pytest.MonkeyPatch | None, source: Path = GOLDEN_ARTIFACT
+    ) -> None:
+        self.folder, self.rng = folder, rng
+        self.patch = patch or pytest.MonkeyPatch()
+        self.files = {path: (source / path).read_bytes() for path in (ONNX, GOLDEN)}
+        self.values: dict[str, Any] = json.loads((source / MANIFEST).read_bytes())
+        form = self.values["formats"]["onnx"] | {"signatures": ["decode"], "files": {"decode": [ONNX]}}
         self.values |= {"schema_version": 1, "formats": {"onnx": form}, "files": {}}
 
     def write(self) -> None:

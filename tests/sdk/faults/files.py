@@ -182,8 +182,8 @@ def while_reading(spoil: Callable[[Path], object]) -> Callable[[Planting], None]
 
 
 def many_folders(planting: Planting) -> None:
-    for i in range(130):
-        for j in range(130):
+    for i in range(50):
+        for j in range(50):
             planting.path(f"a{i}/b{j}").mkdir(parents=True)
 
 
@@ -252,6 +252,7 @@ FAULTS = (
     Fault("files: a file in other case", after(extra(lambda p: "GOLDEN.npz")), UnlistedFileError, "GOLDEN.npz", FILE),
     Fault("files: folders nested deeper than listed files can lie", after(lambda p: p.path("/".join("d" * p.rng.randint(16, 200))).mkdir(parents=True)),
           UnlistedFileError, "/".join("d" * 16), FILE, MANY),
+    Fault("files: a folder of thousands of folders", after(lambda p: [p.path(f"d{i}").mkdir() for i in range(3000)]), UnlistedFileError, None, FILE),
     Fault("files: more folders than an artifact has", after(many_folders), UnlistedFileError, None, FILE),
     Fault("files: the model is cut", after(resize(ONNX, -3000, -1)), FileSizeError, ONNX, FILE, MANY),
     Fault("files: the model goes on after its end", after(resize(ONNX, 1, 10**6)), FileSizeError, ONNX, FILE, MANY),
