@@ -20,10 +20,10 @@ _STEP[list(b"[{")], _STEP[list(b"]}")] = 1, -1
 _CHUNK = 1 << 16  # bytes that are looked at together, so that this takes less memory than they do
 
 
-def parse_json(content: bytes) -> Any:
+def parse_json(content: bytes, *, unique: bool = False) -> Any:
     """The value that UTF-8 bytes say; ValueError for what is no JSON, nested too deep, or of too many values.
 
-    A name that is twice in one object has its last value, as Python has it.
+    A name that is twice in one object has its last value, as Python has it, or if `unique` is a ValueError.
     """
     marks = _TEXTS.sub(b"", content)
     depth = 0
@@ -36,10 +36,19 @@ def parse_json(content: bytes) -> Any:
         raise ValueError(f"it has {values} values, more than {MAX_VALUES}")
     del marks
     try:
-        return json.loads(content.decode("utf-8"), parse_constant=_no_constant)
+        return json.loads(
+            content.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_once if unique else None
+        )
     except RecursionError as error:  # the caller itself is deep
         raise ValueError("no room is left to read nested values") from error
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON value")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a name is there twice")
+    return values

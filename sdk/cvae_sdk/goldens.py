@@ -8,14 +8,16 @@ which NumPy would parse as Python, is matched against the one text that NumPy wr
 import io
 import math
 import re
-import zipfile
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from cvae_sdk.errors import ArtifactError, one_line
 from cvae_sdk.manifest import Manifest
+
+if TYPE_CHECKING:
+    import zipfile
 
 __all__ = ["GOLDEN_NAME", "MAX_GOLDENS", "Goldens", "read_goldens"]
 
@@ -24,6 +26,7 @@ MAX_GOLDENS = 1 << 17
 _MAX_GROWTH = 64  # times that a file may grow when it is inflated: pictures do not shrink so far
 _MAX_DIRECTORY = 1024  # bytes of the zip's list of its three files
 _END_BYTES = 22  # of a zip's last record, which has no comment
+_METHODS = (0, 8)  # stored and deflated
 _MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER = re.compile(rb"\{'descr': '([<|>=][a-zA-Z][0-9]*)', 'fortran_order': False, 'shape': \(([0-9, ]*)\), \} *\n")
 
@@ -38,6 +41,8 @@ class Goldens(NamedTuple):
 
 def read_goldens(content: bytes, manifest: Manifest) -> Goldens:
     """The recorded images, one or more, of what the manifest says; ArtifactError for anything else."""
+    import zipfile  # which opening an artifact does not need
+
     _check_end(content)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -66,18 +71,18 @@ def _check_end(content: bytes) -> None:
         raise _wrong("", f"a zip of {len(Goldens._fields)} files", f"{entries} in a list of {length} bytes")
 
 
-def _check_members(archive: zipfile.ZipFile, size: int) -> None:
+def _check_members(archive: "zipfile.ZipFile", size: int) -> None:
     members = archive.infolist()
     if sorted(member.filename for member in members) != sorted(f"{name}.npy" for name in Goldens._fields):
         raise _wrong("", "z.npy, label.npy and image.npy", [member.filename for member in members])
     for member in members:
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or member.flag_bits & 1:
+        if member.compress_type not in _METHODS or member.flag_bits & 1:
             raise _wrong(member.filename, "stored or deflated", f"method {member.compress_type}")
     if (inflated := sum(member.file_size for member in members)) > _MAX_GROWTH * size:
         raise _wrong("", f"at most {_MAX_GROWTH * size} bytes when inflated", inflated)
 
 
-def _array(archive: zipfile.ZipFile, name: str, dtype: str, expected: tuple[int | None, ...]) -> npt.NDArray[Any]:
+def _array(archive: "zipfile.ZipFile", name: str, dtype: str, expected: tuple[int | None, ...]) -> npt.NDArray[Any]:
     member = archive.getinfo(f"{name}.npy")
     with archive.open(member) as file:
         start = file.read(len(_MAGIC) + 2)

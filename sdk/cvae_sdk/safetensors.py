@@ -7,19 +7,19 @@
 Arrays are views of the file's own bytes, so that reading it copies no weight.
 """
 
-import json
 import math
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from cvae_sdk.bounded_json import parse_json
 from cvae_sdk.errors import ModelError, named, one_line
 
 __all__ = ["MAX_HEADER_BYTES", "MAX_RANK", "MAX_TENSORS", "read_safetensors"]
 
 MAX_HEADER_BYTES = 1 << 20
-MAX_TENSORS = 4096
+MAX_TENSORS = 1024
 MAX_RANK = 8
 _MAX_NAME = 512
 _METADATA = "__metadata__"
@@ -58,8 +58,8 @@ def _split(content: bytes, file: str) -> tuple[dict[str, Any], memoryview]:
         limit = max(0, min(MAX_HEADER_BYTES, len(content) - 8))
         raise _wrong(file, "header", f"at most {limit} bytes", length if len(content) >= 8 else None)
     try:
-        header: object = json.loads(content[8 : 8 + length].decode("utf-8"), object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
+        header: object = parse_json(content[8 : 8 + length], unique=True)
+    except ValueError as error:
         raise ModelError(
             f"{file} is no safetensors file: its header is not JSON: {one_line(str(error))}",
             file=file, field="header", expected="JSON", found=str(error),
@@ -67,13 +67,6 @@ def _split(content: bytes, file: str) -> tuple[dict[str, Any], memoryview]:
     if not isinstance(header, dict):
         raise _wrong(file, "header", "an object", header)
     return cast("dict[str, Any]", header), memoryview(content)[8 + length :]
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("a name is there twice")
-    return values
 
 
 def _metadata(value: object, file: str) -> dict[str, str]:

@@ -8,6 +8,9 @@ import os
 import shutil
 import signal
 import sys
+import threading
+import time
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +24,7 @@ from cvae_sdk import (
     ArtifactNotFoundError,
     BackendError,
     CvaeError,
+    FileSizeError,
     GoldenError,
     IntegrityError,
     ManifestError,
@@ -28,6 +32,7 @@ from cvae_sdk import (
     Sampler,
 )
 from cvae_sdk.artifact import Artifact
+from cvae_sdk.regular_files import open_regular
 
 ONNX = "onnx/decoder.onnx"
 GOLDEN = "golden.npz"
@@ -591,3 +596,88 @@ def test_a_file_s_digest_in_the_fixtures_is_that_of_its_bytes(artifact):
     values = json.loads((artifact / "manifest.json").read_bytes())
     for path, record in values["files"].items():
         assert hashlib.sha256((artifact / path).read_bytes()).hexdigest() == record["sha256"]
+
+
+# Swapped while it is read
+
+
+@pytest.fixture
+def swapping(tmp_path) -> Iterator[Path]:
+    """A folder whose inner folder is, by turns, its own and a link to one outside, as fast as a thread can."""
+    for folder, content in (("folder/inner", b"inside"), ("outside", b"secret")):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "file").write_bytes(content)
+    inner, kept, link = tmp_path / "folder/inner", tmp_path / "kept", tmp_path / "link"
+    link.symlink_to(tmp_path / "outside", target_is_directory=True)
+    stop = threading.Event()
+
+    def swap() -> None:
+        while not stop.is_set():
+            inner.rename(kept)
+            link.rename(inner)
+            inner.rename(link)
+            kept.rename(inner)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    yield tmp_path / "folder"
+    stop.set()
+    thread.join()
+
+
+def read_once(folder: Path) -> bytes:
+    try:
+        with open_regular(folder, "inner/file") as (file, size):
+            return file.read(size)
+    except IntegrityError:
+        return b""
+
+
+def read_by_path(folder: Path) -> bytes:
+    try:
+        path = folder / "inner/file"
+        return b"" if any(part.is_symlink() for part in (path, path.parent)) else path.read_bytes()
+    except OSError:
+        return b""
+
+
+def test_no_swap_of_folders_makes_a_read_leave_the_artifact(swapping):
+    found = {read_once(swapping) for _ in range(3000)}
+    assert found <= {b"inside", b""}
+
+
+def test_the_swaps_would_lead_a_reader_of_paths_outside(swapping):
+    """Which looks whether a part is a link, and then opens it all the same."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if read_by_path(swapping) == b"secret":
+            return
+    pytest.fail("a minute of swaps led nowhere: the test above shows nothing")
+
+
+def test_checking_a_file_keeps_nothing_of_it(artifact, rewrite):
+    rewrite(GOLDEN, bytes(20_000_000))
+    opened = Artifact.open(artifact)
+    tracemalloc.start()
+    assert opened.check(GOLDEN) == 20_000_000
+    assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    tracemalloc.stop()
+
+
+def test_a_file_is_read_only_if_it_is_as_small_as_asked(artifact):
+    size = (artifact / ONNX).stat().st_size
+    opened = Artifact.open(artifact)
+    assert len(opened.read(ONNX, most=size)) == size
+    with pytest.raises(FileSizeError, match=f"{ONNX} has {size} bytes, more than the {size - 1} that can be read"):
+        opened.read(ONNX, most=size - 1)
+
+
+def test_a_model_that_fails_prints_nothing(artifact, rewrite, capfd):
+    """It passes all that the SDK looks at; ONNX Runtime finds that its shapes do not fit, and would log it."""
+    model = onnx.load_from_string((artifact / ONNX).read_bytes())
+    product = next(node for node in model.graph.node if node.op_type == "MatMul")
+    product.input.reverse()
+    rewrite(ONNX, model.SerializeToString())
+    with pytest.raises(BackendError, match="ONNX Runtime"):
+        Sampler(artifact).sample(7)
+    assert capfd.readouterr() == ("", "")

@@ -83,7 +83,30 @@ def test_a_public_name_is_there(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["artifact", "command", "errors", "images", "labels", "latents", "manifest", "sampler", "signing"]
+    "name",
+    [
+        "artifact",
+        "bounded_json",
+        "command",
+        "errors",
+        "goldens",
+        "images",
+        "json_fields",
+        "labels",
+        "latents",
+        "listed_paths",
+        "manifest",
+        "manifest_checks",
+        "manifest_parts",
+        "onnx_model",
+        "onnx_operators",
+        "onnx_tensor",
+        "protobuf",
+        "regular_files",
+        "safetensors",
+        "sampler",
+        "signing",
+    ],
 )
 def test_a_module_s_public_names_are_there(name):
     module = importlib.import_module(f"cvae_sdk.{name}")
