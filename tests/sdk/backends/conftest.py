@@ -1,0 +1,87 @@
+"""Artifacts of tiny networks in every form that a local backend reads, made once for all tests."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import pytest
+
+from cvae_export import export_run
+from cvae_export.forms import get_forms
+from cvae_sdk.artifact import Artifact
+from cvae_training import Config, Run
+from cvae_training.config import ModelConfig, ObjectiveConfig
+from cvae_training.train import initial_state
+
+CLASSES = ("circle", "square", "star")
+FORMS = ("stablehlo", "saved_model", "onnx", "litert", "weights")
+NETWORKS = {
+    "mlp": Config(
+        model=ModelConfig(latent_dim=5, encoder_dimensions=(9, 7), decoder_dimensions=(8, 6)),
+        objective=ObjectiveConfig(likelihood="l2"),
+    ),
+    "conv-flow": Config(
+        model=ModelConfig(
+            network="conv",
+            channels=(4, 6),
+            activation="silu",
+            flow_layers=5,
+            flow_width=8,
+            latent_dim=5,
+            encoder_dimensions=(9,),
+            decoder_dimensions=(8,),
+        ),
+        objective=ObjectiveConfig(likelihood="bernoulli", recognition_weight=0.1),
+    ),
+}
+IMAGE_SHAPES = {"mlp": (6, 5, 1), "conv-flow": (7, 6, 3)}
+
+
+def random_run(config: Config, image_shape: tuple[int, int, int]) -> Run:
+    """A run that was never trained, none of whose parameters is 0."""
+    params = initial_state(config, image_shape, len(CLASSES), total_steps=10).params
+    keys = iter(jax.random.split(jax.random.key(17), 1000))
+    params = jax.tree.map(lambda leaf: leaf + 0.2 * jax.random.normal(next(keys), leaf.shape), params)
+    losses = {"loss": 1.0, "mse": 1.0, "kl": 0.0}
+    metrics = ({"epoch": 1, "step": 1, "train": losses, "held_out": losses},)
+    versions = {"jax": jax.__version__}
+    return Run(config, CLASSES, image_shape, {"train": 9, "held_out": 3}, params, metrics, versions)
+
+
+@pytest.fixture(scope="session")
+def make_run() -> Callable[[Config, tuple[int, int, int]], Run]:
+    return random_run
+
+
+@pytest.fixture(scope="session")
+def write_artifact(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Write an artifact of a tiny network, with its settings changed, in some forms; it may be damaged."""
+
+    def write(network: str, forms: tuple[str, ...] = FORMS, **settings: dict[str, object]) -> Path:
+        config = NETWORKS[network]
+        for part, values in settings.items():
+            config = dataclasses.replace(config, **{part: dataclasses.replace(getattr(config, part), **values)})
+        folder = tmp_path_factory.mktemp("artifacts") / network
+        export_run(random_run(config, IMAGE_SHAPES[network]), folder, forms=get_forms(forms))
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def folders(write_artifact: Callable[..., Path]) -> dict[str, Path]:
+    """An artifact of each network in all forms; not to be changed."""
+    return {network: write_artifact(network) for network in NETWORKS}
+
+
+@pytest.fixture(scope="session", params=list(NETWORKS))
+def whole(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Artifact:
+    """An artifact in all forms; not to be changed."""
+    return Artifact.open(folders[request.param])
+
+
+@pytest.fixture(scope="session")
+def mlp(folders: dict[str, Path]) -> Artifact:
+    """The one without a learned prior; not to be changed."""
+    return Artifact.open(folders["mlp"])
