@@ -49,6 +49,8 @@ _SIZES: Mapping[str, tuple[tuple[int, ...], Callable[[Sequence[int]], int], int]
     "Tile": ((1,), _product, _SIDE),
 }
 
+_LEAST: Mapping[str, int] = {"ConstantOfShape": 0, "Expand": 0, "Reshape": -1, "Tile": 0}
+
 
 def check_sizes(
     where: str,
@@ -64,8 +66,12 @@ def check_sizes(
     positions, measure, most = _SIZES.get(operator, ((), _product, 0))
     for position in positions:
         values = constants.get(inputs[position]) if position < len(inputs) else None
-        if values is not None and (found := measure(values)) > most:
+        if values is None:
+            continue
+        if (found := measure(values)) > most:
             raise Refused(f"{where}.input[{position}]", f"of at most {most} elements or rows", found)
+        if operator in _LEAST and min(values, default=0) < _LEAST[operator]:  # ONNX Runtime may end the process
+            raise Refused(f"{where}.input[{position}]", f"at least {_LEAST[operator]}", min(values))
     for name, values in attributes.items():
         if name not in _ANY_SIZE and (found := _largest(values)) > _SIDE:
             raise Refused(f"{where}.{name}", f"at most {_SIDE}", found)

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cvae_sdk import SCHEMA_VERSION, Manifest, ManifestError
-from cvae_sdk.manifest import FileRecord, Format, Parity, Signature, TensorSpec
+from cvae_sdk.manifest import MAX_FILES, FileRecord, Format, Parity, Signature, TensorSpec
 
 
 class Missing:
@@ -590,6 +590,24 @@ def test_a_format_with_a_signature_that_is_not_there_is_refused(sign):
         ManifestError, match=r"formats\.onnx\.signatures names 'encode', which signatures does not have"
     ):
         Manifest.parse(sign(edited(("formats", "onnx", "signatures"), ["decode", "encode"])))
+
+
+@pytest.mark.parametrize("path", ["/".join("a" * 16), "é" * 127, "/".join(["a" * 200] * 5)])
+def test_the_deepest_and_the_longest_path_are_taken(sign, path):
+    values = edited(("files",), {**VALUES["files"], path: {"sha256": "0" * 64, "bytes": 0}})
+    assert path in Manifest.parse(sign(values)).files
+
+
+def test_as_many_files_as_an_artifact_may_have_are_taken(sign):
+    more = {f"f/{i}": {"sha256": "0" * 64, "bytes": 1} for i in range(MAX_FILES - len(VALUES["files"]))}
+    assert len(Manifest.parse(sign(edited(("files",), {**VALUES["files"], **more}))).files) == MAX_FILES
+
+
+def test_as_many_classes_as_a_model_may_have_are_taken(sign):
+    values = edited(("classes",), [str(i) for i in range(20_000)])
+    del values["signatures"]["mix"]
+    values["formats"]["saved_model"]["signatures"] = ["decode"]
+    assert len(Manifest.parse(sign(values)).classes) == 20_000
 
 
 # Fields to come

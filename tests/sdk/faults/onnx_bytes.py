@@ -296,6 +296,7 @@ GRAPHS = (
     Fault("onnx: a tensor that a constant makes huge by Expand", resized("Expand", lambda p: [p.rng.randint(2**10, 2**20)] * 4), variants=MANY),
     Fault("onnx: a tensor that a constant makes huge by Tile", resized("Tile", lambda p: [p.rng.randint(2**10, 2**20)] * 4), variants=MANY),
     Fault("onnx: a tensor that a constant makes huge by Pad", resized("Pad", lambda p: [0] * 7 + [p.rng.randint(2**21, 2**40)]), variants=MANY),
+    Fault("onnx: a tensor that a constant gives negative sides", resized("Expand", lambda p: [-p.rng.randint(1, 99), 5, 4, 3]), variants=MANY),
     Fault("onnx: a tensor that a constant makes huge from nothing", resized("ConstantOfShape", lambda p: [p.rng.randint(2**10, 2**20)] * 4), variants=MANY),
 )  # fmt: skip
 
@@ -335,5 +336,7 @@ FAULTS = (
         for each in (*BYTES, *HEADER, *INTERFACE, *GRAPHS, *CONSTANTS)
     ),
     Fault("onnx: weights whose shapes do not fit", edit(lambda model, p: nodes_of(model, "MatMul")[0].input.reverse()), BackendError, None, ()),
+    Fault("onnx: an image of other sides than it says", before_the_end(lambda value, p: [helper.make_node("Transpose", [value], ["image"], perm=[0, 2, 1, 3])]), BackendError, None, ()),
+    Fault("onnx: an image more than it was asked for", before_the_end(lambda value, p: [helper.make_node("Concat", [value, value], ["image"], axis=0)]), BackendError, ONNX),
     Fault("onnx: an operator with too many inputs", edit(lambda model, p: nodes_of(model, "Sigmoid")[0].input.append("z")), BackendError, None, ()),
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """Each fault gives its own error: of one line, with what was wrong filled in, and nothing printed, kept open or slow."""
 
+import contextlib
 import random
 import time
 from pathlib import Path
@@ -14,8 +15,13 @@ FAULTS: tuple[Fault, ...] = (*files.FAULTS, *manifest.FAULTS, *onnx_bytes.FAULTS
 SECONDS = 2
 
 
-def descriptors() -> set[str]:
-    return {path.name for path in Path("/proc/self/fd").iterdir()}
+def descriptors() -> set[tuple[str, str]]:
+    """Number and target of each that is open, but for that of this look itself."""
+    found = set()
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.add((path.name, str(path.readlink())))
+    return found
 
 
 @pytest.fixture(scope="module", autouse=True)
