@@ -3,7 +3,7 @@
 from cvae_sdk.errors import ArtifactError, BackendUnavailableError, named, one_line
 from cvae_sdk.manifest import Format, Manifest
 
-__all__ = ["library_missing", "require_form", "signature_files"]
+__all__ = ["files_under", "library_missing", "require_form", "signature_files"]
 
 
 def require_form(manifest: Manifest, name: str) -> Format:
@@ -18,19 +18,27 @@ def require_form(manifest: Manifest, name: str) -> Format:
     return form
 
 
-def signature_files(form: Format, name: str) -> dict[str, tuple[str, ...]]:
-    """The files of each signature of a form that holds them apart; ArtifactError if it does not."""
-    if form.files is None:
-        raise ArtifactError(
-            f"formats.{name} does not say which file has which signature: export the artifact again",
-            field=f"formats.{name}.files", expected="files by signature", found=None,
-        )  # fmt: skip
-    return dict(form.files)
+def files_under(manifest: Manifest, form: Format) -> tuple[str, ...]:
+    """The listed files of a form whose path is a folder."""
+    return tuple(path for path in sorted(manifest.files) if path.startswith(f"{form.path}/"))
 
 
-def library_missing(library: str, module: str, extra: str, error: ImportError) -> BackendUnavailableError:
+def signature_files(manifest: Manifest, name: str) -> dict[str, tuple[str, ...]]:
+    """The files of each signature of the form of that name; all of a form's that has but one."""
+    form = require_form(manifest, name)
+    if form.files is not None:
+        return dict(form.files)
+    if len(form.signatures) == 1:
+        return {form.signatures[0]: files_under(manifest, form)}
+    raise ArtifactError(
+        f"formats.{name} does not say which file has which signature: export the artifact again",
+        field=f"formats.{name}.files", expected="files by signature", found=None,
+    )  # fmt: skip
+
+
+def library_missing(library: str, module: str, extra: str | None, error: ImportError) -> BackendUnavailableError:
     """What to raise where a runtime's library cannot be imported: how to get it, or why it fails."""
-    how = f"pip install 'cvae-sdk[{extra}]'"
+    how = f"pip install 'cvae-sdk[{extra}]'" if extra else f"pip install {module}"
     absent = isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == module
     reason = "is not installed" if absent else f"cannot be imported ({one_line(str(error))})"
     return BackendUnavailableError(

@@ -7,14 +7,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cvae_sdk.errors import BackendError, ClosedError, CvaeError, ForkedError, one_line
+from cvae_sdk.errors import BackendError, ClosedError, CvaeError, ForkedError, named, one_line
 from cvae_sdk.manifest import Manifest
 
-__all__ = ["OUTPUTS", "Arrays", "Function", "FunctionsBackend"]
+__all__ = ["INPUTS", "OUTPUTS", "Arrays", "Function", "FunctionsBackend", "reason_of"]
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Function = Callable[[Arrays], Arrays]
 
+INPUTS: Mapping[str, tuple[str, ...]] = {
+    "decode": ("z", "label"),
+    "mix": ("z", "class_weights"),
+    "encode": ("image", "label"),
+}
+"""What each signature takes, in order."""
 OUTPUTS: Mapping[str, tuple[str, ...]] = {"decode": ("image",), "mix": ("image",), "encode": ("mean", "logvar")}
 """What each signature gives, in order."""
 
@@ -22,13 +28,21 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = {"decode": ("image",), "mix": ("image",
 class FunctionsBackend:
     """See Backend. Functions are called by several threads at once, and may give what is not to be kept or written to.
 
-    Outputs are float32, contiguous and the caller's own. Where there is no `decode`, it is `mix` of a one-hot.
+    Outputs are float32, contiguous and the caller's own. Where there is no `decode`, it is `mix` of a one-hot. `workers`
+    calls side by side pay.
     """
 
     def __init__(
-        self, runtime: str, manifest: Manifest, functions: Mapping[str, Function], *, survives_fork: bool = False
+        self,
+        runtime: str,
+        manifest: Manifest,
+        functions: Mapping[str, Function],
+        *,
+        survives_fork: bool = False,
+        workers: int = 1,
     ) -> None:
         self._runtime = runtime
+        self._workers = workers
         self._functions = {name: function for name, function in functions.items() if name in OUTPUTS}
         self._rows = {"image": manifest.image_shape, "mean": (manifest.latent_dim,), "logvar": (manifest.latent_dim,)}
         self._classes = len(manifest.classes)
@@ -68,6 +82,10 @@ class FunctionsBackend:
         batch = len(next(iter(inputs.values())))
         return {name: self._checked(name, outputs.get(name), batch) for name in OUTPUTS[signature]}
 
+    def side_by_side(self) -> "tuple[FunctionsBackend, int]":
+        """Itself, and how many calls side by side pay."""
+        return self, self._workers
+
     def close(self) -> None:
         """Let go of the model; nothing may be run after that."""
         self._functions = {}
@@ -80,15 +98,21 @@ class FunctionsBackend:
                 f"the model gave {name} as {one_line(found)}, not float32 {list(expected)}",
                 field=name, expected=("float32", expected), found=found,
             )  # fmt: skip
-        owned = output.base is None and output.flags.c_contiguous and output.flags.writeable
-        return output if owned else np.array(output, np.float32, order="C")
+        return output if _is_own(output) else np.array(output, np.float32, order="C")
 
     def _decode_by_mix(self, mix: Function) -> Function:
         one_hot = np.eye(self._classes, dtype=np.float32)
         return lambda inputs: mix({"z": inputs["z"], "class_weights": one_hot[inputs["label"]]})
 
 
+def _is_own(array: npt.NDArray[Any]) -> bool:
+    """Whether nothing else can hold its memory: all of an array that was made for it."""
+    whole = array if array.base is None else array.base
+    fits = isinstance(whole, np.ndarray) and whole.base is None and whole.flags.owndata and whole.size == array.size
+    return fits and array.flags.c_contiguous and array.flags.writeable
+
+
 def reason_of(error: BaseException) -> str:
     """The first line of what a library says, or else the kind of its exception."""
     text = str(error).strip()
-    return one_line(text.splitlines()[0])[1:-1] if text else type(error).__name__
+    return named(text.splitlines()[0]) if text else type(error).__name__

@@ -11,6 +11,7 @@ from cvae_sdk.manifest import Manifest
 __all__ = ["Network"]
 
 _MOST_LAYERS = 1024
+_MOST_HALVINGS = 6  # as training takes; each doubles the sides of what is computed
 _FIELD = "__metadata__.network"
 
 
@@ -50,6 +51,8 @@ class Network:
             if not holds(fields[name]):
                 raise _wrong(file, f"{_FIELD}.{name}", expected, fields[name])
         network = cls(**{**fields, "image_shape": tuple(fields["image_shape"])})
+        if not network.convolutions and not network.dense_layers:
+            raise _wrong(file, f"{_FIELD}.dense_layers", "at least 1 where there are no convolutions", 0)
         for name, known in (("classes", len(manifest.classes)), ("image_shape", manifest.image_shape)):
             if getattr(network, name) != known:
                 raise _wrong(file, f"{_FIELD}.{name}", f"the manifest's {known}", getattr(network, name))
@@ -73,7 +76,7 @@ _LAYERS = (_integer, f"an integer from 0 to {_MOST_LAYERS}")
 _FIELDS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "activation": _one_of("relu", "silu"),
     "classes": (lambda value: _integer(value, 1, 1 << 20), "an integer of at least 1"),
-    "convolutions": (lambda value: _integer(value, 0, 16), "an integer from 0 to 16"),
+    "convolutions": (lambda value: _integer(value, 0, _MOST_HALVINGS), f"an integer from 0 to {_MOST_HALVINGS}"),
     "dense_layers": _LAYERS,
     "flow_layers": _LAYERS,
     "image_shape": (_is_shape, "height, width and channels"),

@@ -39,6 +39,9 @@ class NumpyOptions:
 class StablehloOptions:
     """JAX, on the form `stablehlo`; needs the extra `stablehlo`."""
 
+    platform: str = "cpu"
+    """Or cuda or tpu, whose float32 products are rounded more coarsely unless JAX is told otherwise."""
+
 
 @dataclass(frozen=True)
 class SavedModelOptions:
@@ -50,7 +53,7 @@ class LitertOptions:
     """LiteRT, on the form `litert`; needs the extra `litert`."""
 
     threads: int | None = None
-    """That one call is spread over; None leaves it to LiteRT."""
+    """That one call is spread over; None leaves it to LiteRT, which takes one."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""A batch run in pieces, so that what a runtime needs of memory, or has to prepare, is bounded; rows do not mix."""
+"""A batch run in pieces or with rows added, so that what a runtime needs of memory, or prepares, is bounded: rows do not
+mix."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cvae_sdk.backends.functions import Arrays
+from cvae_sdk.manifest import Signature
 
-__all__ = ["in_pieces", "padded_size"]
+__all__ = ["in_pieces", "one_row", "padded"]
 
 
 def in_pieces(function: Callable[[Arrays], Arrays], inputs: Arrays, most: int) -> Arrays:
@@ -26,6 +28,21 @@ def in_pieces(function: Callable[[Arrays], Arrays], inputs: Arrays, most: int) -
     return outputs
 
 
-def padded_size(batch: int) -> int:
-    """The next power of two: so few sizes serve all batches, for a runtime that compiles each."""
-    return 1 << (batch - 1).bit_length()
+def padded(inputs: Arrays) -> Arrays:
+    """With rows of zeros up to the next power of two: so few sizes serve all batches, for a runtime that compiles each."""
+    batch = len(next(iter(inputs.values())))
+    missing = (1 << (batch - 1).bit_length()) - batch
+    if not missing:
+        return inputs
+    return {
+        name: np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
+        for name, array in inputs.items()
+    }
+
+
+def one_row(signature: Signature) -> Arrays:
+    """A batch of one, all zeros: what a runtime is tried with."""
+    return {
+        name: np.zeros([1 if axis == "batch" else int(axis) for axis in spec.shape], spec.dtype)
+        for name, spec in signature.inputs.items()
+    }
