@@ -1,8 +1,7 @@
 """Artifacts of tiny networks in every form that a local backend reads, made once for all tests."""
 
-import dataclasses
+import functools
 from collections.abc import Callable
-from pathlib import Path
 
 import jax
 import pytest
@@ -55,33 +54,25 @@ def make_run() -> Callable[[Config, tuple[int, int, int]], Run]:
 
 
 @pytest.fixture(scope="session")
-def write_artifact(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Write an artifact of a tiny network, with its settings changed, in some forms; it may be damaged."""
+def artifact_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Artifact]:
+    """An artifact of a network in all forms, written when it is first asked for; not to be changed."""
 
-    def write(network: str, forms: tuple[str, ...] = FORMS, **settings: dict[str, object]) -> Path:
-        config = NETWORKS[network]
-        for part, values in settings.items():
-            config = dataclasses.replace(config, **{part: dataclasses.replace(getattr(config, part), **values)})
+    @functools.cache
+    def write(network: str) -> Artifact:
         folder = tmp_path_factory.mktemp("artifacts") / network
-        export_run(random_run(config, IMAGE_SHAPES[network]), folder, forms=get_forms(forms))
-        return folder
+        export_run(random_run(NETWORKS[network], IMAGE_SHAPES[network]), folder, forms=get_forms(FORMS))
+        return Artifact.open(folder)
 
     return write
 
 
-@pytest.fixture(scope="session")
-def folders(write_artifact: Callable[..., Path]) -> dict[str, Path]:
-    """An artifact of each network in all forms; not to be changed."""
-    return {network: write_artifact(network) for network in NETWORKS}
-
-
 @pytest.fixture(scope="session", params=list(NETWORKS))
-def whole(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Artifact:
+def whole(request: pytest.FixtureRequest, artifact_of: Callable[[str], Artifact]) -> Artifact:
     """An artifact in all forms; not to be changed."""
-    return Artifact.open(folders[request.param])
+    return artifact_of(request.param)
 
 
 @pytest.fixture(scope="session")
-def mlp(folders: dict[str, Path]) -> Artifact:
+def mlp(artifact_of: Callable[[str], Artifact]) -> Artifact:
     """The one without a learned prior; not to be changed."""
-    return Artifact.open(folders["mlp"])
+    return artifact_of("mlp")
