@@ -69,7 +69,7 @@ class FunctionsBackend:
             if signature in self._signatures:
                 raise ClosedError("the backend was closed: open the Sampler again")
             raise BackendError(
-                f"{self._runtime} has no signature {one_line(signature)} of this artifact: "
+                f"{self._runtime} has no signature {named(signature)} of this artifact: "
                 f"it has {', '.join(sorted(self._signatures))}",
                 field="signature", expected=sorted(self._signatures), found=signature,
             )  # fmt: skip

@@ -47,9 +47,9 @@ class Decoder:
             width = layers[-1].width
         scale = np.float32(1)
         if network.likelihood in ("gaussian", "logistic"):
-            learned = np.exp(parameters.take("log_scale"))
+            log_scale = parameters.take_number("log_scale")
             if network.likelihood == "logistic":
-                scale = np.maximum(learned, np.float32(_SMALLEST_SCALE))
+                scale = np.maximum(np.exp(log_scale), np.float32(_SMALLEST_SCALE))
         to_image = _take_to_image(parameters, network, width) if network.convolutions else None
         return cls(network, flow, from_latents, from_class, tuple(layers), to_image, scale)
 

@@ -36,6 +36,11 @@ class Parameters:
             self._refuse(name, "finite numbers", "NaN or infinity")
         return np.array(array, np.float32, order="C")  # aligned, which a file's bytes need not be
 
+    def take_number(self, name: str) -> np.float32:
+        """A single number, which a file may hold as an array of one."""
+        shape = () if name in self._arrays and self._arrays[name].ndim == 0 else (1,)
+        return np.float32(self.take(name, *shape).reshape(()))
+
     def has_any(self, *parts: str) -> bool:
         """Whether a parameter is left of one of these parts of the network."""
         return any(name.split("/")[0] in parts for name in self._arrays)

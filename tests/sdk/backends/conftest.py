@@ -1,9 +1,11 @@
 """Artifacts of tiny networks in every form that a local backend reads, made once for all tests."""
 
 import functools
+import math
 from collections.abc import Callable
 
 import jax
+import numpy as np
 import pytest
 
 from cvae_export import export_run
@@ -11,7 +13,7 @@ from cvae_export.forms import get_forms
 from cvae_sdk.artifact import Artifact
 from cvae_training import Config, Run
 from cvae_training.config import ModelConfig, ObjectiveConfig
-from cvae_training.train import initial_state
+from cvae_training.model import build_model
 
 CLASSES = ("circle", "square", "star")
 FORMS = ("stablehlo", "saved_model", "onnx", "litert", "weights")
@@ -38,10 +40,17 @@ IMAGE_SHAPES = {"mlp": (6, 5, 1), "conv-flow": (7, 6, 3)}
 
 
 def random_run(config: Config, image_shape: tuple[int, int, int]) -> Run:
-    """A run that was never trained, none of whose parameters is 0."""
-    params = initial_state(config, image_shape, len(CLASSES), total_steps=10).params
-    keys = iter(jax.random.split(jax.random.key(17), 1000))
-    params = jax.tree.map(lambda leaf: leaf + 0.2 * jax.random.normal(next(keys), leaf.shape), params)
+    """A run that was never trained, none of whose parameters is 0; kernels keep the size of what flows through."""
+    model, key = build_model(config, image_shape), jax.random.key(0)
+    x, c = np.zeros((1, math.prod(image_shape)), np.float32), np.zeros((1, len(CLASSES)), np.float32)
+    shapes = jax.eval_shape(model.init, key, x, c, key)
+    rng = np.random.default_rng(17)
+
+    def draw(leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        deviation = 1 / math.sqrt(math.prod(leaf.shape[:-1])) if len(leaf.shape) > 1 else 0.3
+        return rng.normal(scale=deviation, size=leaf.shape).astype(np.float32)
+
+    params = jax.tree.map(draw, shapes)
     losses = {"loss": 1.0, "mse": 1.0, "kl": 0.0}
     metrics = ({"epoch": 1, "step": 1, "train": losses, "held_out": losses},)
     versions = {"jax": jax.__version__}
