@@ -1,8 +1,8 @@
 """The decoder in NumPy: latents and classes to images.
 
-    h     = z' P + C c                 z' = prior(z, c), or z where none is learned
-    y     = layers(h)                  dense ones, then blocks of pixels and convolutions where the network has them
-    image = E[x | y]                   by the likelihood: Kingma & Welling 2014
+h     = z' P + C c                 z' = prior(z, c), or z where none is learned
+y     = layers(h)                  dense ones, then blocks of pixels and convolutions where the network has them
+image = E[x | y]                   by the likelihood: Kingma & Welling 2014
 """
 
 import math

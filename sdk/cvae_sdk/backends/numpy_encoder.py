@@ -1,6 +1,6 @@
 """The encoder in NumPy: images and classes to the z that the decoder takes.
 
-    q(latents | x) = N(mean, diag exp(logvar))        then through the inverse of the learned prior, where there is one
+q(latents | x) = N(mean, diag exp(logvar))        then through the inverse of the learned prior, where there is one
 """
 
 import math

@@ -78,7 +78,9 @@ class Coupling:
         moved = moved @ self.scale_and_shift
         half = len(self.changed)
         log_scale_moved = moved[..., :half] * (_ONE - log_scale * log_scale)
-        directions[..., self.changed] = (directions[..., self.changed] - moved[..., half:]) * scale - undone * log_scale_moved
+        directions[..., self.changed] = (
+            directions[..., self.changed] - moved[..., half:]
+        ) * scale - undone * log_scale_moved
         x[:, self.changed] = undone
 
     def _hidden(self, x: Floats, c: Classes) -> Floats:

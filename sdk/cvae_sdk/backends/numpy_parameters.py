@@ -27,7 +27,9 @@ class Parameters:
             array is not None
             and array.dtype == np.float32
             and len(array.shape) == len(shape)
-            and all(size == got or (isinstance(size, str) and got > 0) for size, got in zip(shape, array.shape, strict=True))
+            and all(
+                size == got or (isinstance(size, str) and got > 0) for size, got in zip(shape, array.shape, strict=True)
+            )
         )
         if array is None or not fits:
             expected = f"float32 [{', '.join(map(str, shape))}]"

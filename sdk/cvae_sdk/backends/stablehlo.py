@@ -128,7 +128,8 @@ def _portable(content: bytes, signature: Signature, name: str) -> Any:
 
     def zeros(*inputs: Any) -> Any:
         outputs = [
-            jnp.zeros((inputs[0].shape[0], *signature.outputs[output].shape[1:]), np.float32) for output in OUTPUTS[name]
+            jnp.zeros((inputs[0].shape[0], *signature.outputs[output].shape[1:]), np.float32)
+            for output in OUTPUTS[name]
         ]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 

@@ -74,16 +74,12 @@ def test_a_backend_gives_what_onnx_gives(
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_every_signature_is_there(
-    whole: Artifact, opened: Callable[[Artifact, str], Backend], name: str
-) -> None:
+def test_every_signature_is_there(whole: Artifact, opened: Callable[[Artifact, str], Backend], name: str) -> None:
     assert opened(whole, name).signatures == set(SIGNATURES)
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_a_class_is_its_one_hot_weights(
-    whole: Artifact, opened: Callable[[Artifact, str], Backend], name: str
-) -> None:
+def test_a_class_is_its_one_hot_weights(whole: Artifact, opened: Callable[[Artifact, str], Backend], name: str) -> None:
     inputs, backend = inputs_of(whole, "decode", 7), opened(whole, name)
     weights = np.eye(len(whole.manifest.classes), dtype=np.float32)[inputs["label"]]
     mixed = backend.run("mix", {"z": inputs["z"], "class_weights": weights})["image"]
@@ -96,7 +92,9 @@ def test_a_large_batch_is_the_same_as_its_parts(
 ) -> None:
     inputs, backend = inputs_of(whole, "decode", 2600), opened(whole, name)
     all_at_once = backend.run("decode", inputs)["image"]
-    parts = [backend.run("decode", {key: value[i : i + 650] for key, value in inputs.items()}) for i in range(0, 2600, 650)]
+    parts = [
+        backend.run("decode", {key: value[i : i + 650] for key, value in inputs.items()}) for i in range(0, 2600, 650)
+    ]
     np.testing.assert_allclose(all_at_once, np.concatenate([part["image"] for part in parts]), atol=TOLERANCE)
 
 

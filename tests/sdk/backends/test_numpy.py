@@ -70,7 +70,9 @@ def config_of(network: str, likelihood: str, flow_layers: int, latent_dim: int =
     model = ModelConfig(
         **NETWORKS[network], flow_layers=flow_layers, flow_width=8, latent_dim=latent_dim, activation=activation
     )
-    return Config(model=model, objective=ObjectiveConfig(likelihood=likelihood, recognition_weight=0.1 * (flow_layers > 0)))
+    return Config(
+        model=model, objective=ObjectiveConfig(likelihood=likelihood, recognition_weight=0.1 * (flow_layers > 0))
+    )
 
 
 def check_against_jax(run: Run, batch: int) -> None:
@@ -102,7 +104,9 @@ def test_every_network_gives_what_jax_gives(make_run: Callable[..., Run], networ
     check_against_jax(make_run(config_of(network, "bernoulli", flow_layers), (7, 6, 3)), 9)
 
 
-@pytest.mark.parametrize(("network", "likelihood"), list(itertools.product(["mlp", "conv of one halving"], LIKELIHOODS)))
+@pytest.mark.parametrize(
+    ("network", "likelihood"), list(itertools.product(["mlp", "conv of one halving"], LIKELIHOODS))
+)
 def test_every_likelihood_gives_what_jax_gives(make_run: Callable[..., Run], network: str, likelihood: str) -> None:
     check_against_jax(make_run(config_of(network, likelihood, 0, activation="relu"), (5, 8, 1)), 4)
 
@@ -200,7 +204,9 @@ WRONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "field", "expected", "found"), WRONG, ids=[f"{row[1]}-{i}" for i, row in enumerate(WRONG)])
+@pytest.mark.parametrize(
+    ("change", "field", "expected", "found"), WRONG, ids=[f"{row[1]}-{i}" for i, row in enumerate(WRONG)]
+)
 def test_parameters_that_are_not_the_networks_are_refused(
     run: Run, change: Change, field: str, expected: str, found: object
 ) -> None:
@@ -223,7 +229,9 @@ def test_parameters_that_are_not_the_networks_are_refused(
         ('{"activation": "relu"}', "an object of activation, classes, convolutions"),
     ],
 )
-def test_a_file_that_does_not_say_what_network_it_is_is_refused(dense_run: Run, text: str | None, expected: str) -> None:
+def test_a_file_that_does_not_say_what_network_it_is_is_refused(
+    dense_run: Run, text: str | None, expected: str
+) -> None:
     artifact = in_memory(dense_run)
     metadata = {} if text is None else {"network": text}
     parameters = {name: np.ascontiguousarray(array) for name, array in build_decoder(dense_run).parameters.items()}

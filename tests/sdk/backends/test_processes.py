@@ -44,7 +44,9 @@ def run_python(code: str, artifact: Artifact, name: str, **environment: str) -> 
 
 @pytest.mark.parametrize("name", HEAVY)
 def test_a_backend_imports_its_own_library_alone_and_prints_nothing(mlp: Artifact, name: str, tmp_path: Path) -> None:
-    code = OPEN + f"from pathlib import Path; Path({str(tmp_path / 'modules')!r}).write_text(json.dumps([*sys.modules]))"
+    code = (
+        OPEN + f"from pathlib import Path; Path({str(tmp_path / 'modules')!r}).write_text(json.dumps([*sys.modules]))"
+    )
     done = run_python(code, mlp, name, TMPDIR=str(tmp_path))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     modules = {module.split(".")[0] for module in json.loads((tmp_path / "modules").read_text())}
@@ -97,7 +99,9 @@ except BackendUnavailableError as error:
     assert (done.returncode, done.stderr) == (0, "")
     text, fields = done.stdout.splitlines()
     assert text.startswith(message)
-    expected = {"stablehlo": "jax", "saved_model": "tensorflow", "litert": "ai_edge_litert", "onnx": "onnxruntime"}[name]
+    expected = {"stablehlo": "jax", "saved_model": "tensorflow", "litert": "ai_edge_litert", "onnx": "onnxruntime"}[
+        name
+    ]
     assert fields == f"backend {expected} None"
 
 

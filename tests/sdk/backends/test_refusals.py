@@ -135,7 +135,9 @@ def test_a_signature_that_is_listed_and_not_there_is_a_model_error(
     else:
         without = tflite_without_encode()
         artifact = changed(mlp, (".tflite",), without)
-    with pytest.raises(ModelError, match=f"^{path} has no signature encode, which the manifest lists: it has ") as caught:
+    with pytest.raises(
+        ModelError, match=f"^{path} has no signature encode, which the manifest lists: it has "
+    ) as caught:
         open_backend(artifact, options)
     assert (caught.value.file, caught.value.expected) == (path, "encode")
     assert caught.value.field == f"formats.{name}.signatures"
