@@ -1,6 +1,5 @@
 """Labels and a seed in, images out."""
 
-import io
 import os
 import secrets
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ import numpy.typing as npt
 from cvae_sdk.artifact import Artifact, locate
 from cvae_sdk.backends import Backend, open_backend
 from cvae_sdk.backends.options import OnnxOptions
-from cvae_sdk.errors import ArtifactError, BackendError, GoldenError, InputError, one_line
+from cvae_sdk.errors import ArtifactError, GoldenError, InputError, one_line
+from cvae_sdk.goldens import GOLDEN_NAME, read_goldens
 from cvae_sdk.labels import Labels, to_label, to_labels
 from cvae_sdk.latents import standard_normal_latents
 from cvae_sdk.manifest import Manifest
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Sampler", "Verification"]
 
 _CHUNK = 1024  # images decoded at a time: enough to be fast, few enough to need little memory
-GOLDEN_NAME = "golden.npz"
 GOLDEN_TOLERANCE = 1e-5
 """Largest difference of a pixel in [0, 1]: runtimes and processors differ by 5e-7, a grey level is 4e-3."""
 
@@ -132,22 +131,20 @@ class Sampler:
         1e-5.
         """
         artifact = Artifact.open(self._artifact.folder)
-        contents = {path: artifact.read(path) for path in artifact.manifest.files}
-        if GOLDEN_NAME not in contents:
-            raise ArtifactError(f"the artifact {self.manifest.name} has no {GOLDEN_NAME} to verify against")
-        try:
-            with np.load(io.BytesIO(contents[GOLDEN_NAME]), allow_pickle=False) as goldens:
-                z, label, image = (cast("npt.NDArray[np.float32]", goldens[name]) for name in ("z", "label", "image"))
-            if len(z) == 0 or image.dtype != np.float32 or image.shape != (len(z), *self.image_shape):
-                raise InputError(f"its image must be float32 of one image or more, got {image.dtype} {image.shape}")
-            error = float(np.abs(self.decode(z, label) - image).max())
-        except BackendError:
-            raise
-        except Exception as problem:  # zipfile, zlib and NumPy's reader have no common base but this
-            raise ArtifactError(f"{GOLDEN_NAME} cannot be replayed: {problem}") from problem
+        size = sum(artifact.check(path) for path in artifact.manifest.files)
+        if GOLDEN_NAME not in artifact.manifest.files:
+            raise ArtifactError(
+                f"the artifact {self.manifest.name} has no {GOLDEN_NAME} to verify against",
+                file=GOLDEN_NAME, expected="recorded images", found=None,
+            )  # fmt: skip
+        z, label, image = read_goldens(artifact.read(GOLDEN_NAME), artifact.manifest)
+        error = float(np.abs(self.decode(z, label) - image).max())
         if not error <= GOLDEN_TOLERANCE:
-            raise GoldenError(f"images differ from the recorded ones by {error:.2g}, more than {GOLDEN_TOLERANCE:.2g}")
-        return Verification(len(contents), sum(map(len, contents.values())), len(z), error)
+            raise GoldenError(
+                f"images differ from the recorded ones by {error:.2g}, more than {GOLDEN_TOLERANCE:.2g}",
+                file=GOLDEN_NAME, field="image", expected=GOLDEN_TOLERANCE, found=error,
+            )  # fmt: skip
+        return Verification(len(artifact.manifest.files), size, len(z), error)
 
     def _run_decode(self, z: npt.NDArray[np.float32], label: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         return self._backend.run("decode", {"z": z, "label": label})["image"]
