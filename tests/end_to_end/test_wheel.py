@@ -82,7 +82,7 @@ def test_the_wheel_is_below_4_mib_and_without_the_artifacts_at_most_100_kb(wheel
             entry.compress_size for entry in archive.infolist() if entry.filename.startswith("cvae_sdk/artifacts/")
         )
     assert wheel.stat().st_size < 4 << 20
-    assert 0 < artifacts
+    assert artifacts > 0
     assert wheel.stat().st_size - artifacts <= 100_000
 
 
