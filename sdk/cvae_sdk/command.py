@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from cvae_sdk.artifact import locate
 from cvae_sdk.errors import CvaeError, InputError
-from cvae_sdk.sampler import Sampler, check_fits
+from cvae_sdk.memory import check_images_fit
+from cvae_sdk.sampler import Sampler
 from cvae_sdk.signing import sign, verify_signature
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _sample(options: argparse.Namespace) -> None:
     _check_output(options.output)
     sampler = Sampler(options.artifact)
     each = [_label(text, sampler.classes) for text in options.labels]
-    check_fits(len(each) * _positive("-n", options.n), sampler.image_shape)
+    check_images_fit(len(each) * _positive("-n", options.n), sampler.image_shape)
     labels = [label for label in each for _ in range(options.n)]
     columns = _positive("--columns", math.isqrt(len(labels) - 1) + 1 if options.columns is None else options.columns)
     scale = _positive("--scale", options.scale)
