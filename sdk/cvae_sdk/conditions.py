@@ -54,14 +54,12 @@ class Conditions:
 def to_conditions(labels: object, classes: tuple[str, ...]) -> Conditions:
     """Labels in any of their forms; InputError for anything else."""
     if isinstance(labels, Mapping):
-        return Conditions(_mapped(cast("Mapping[object, object]", labels), classes)[np.newaxis], one=True)
+        return Conditions(_mapped(cast("Mapping[object, Any]", labels), classes)[np.newaxis], one=True)
     if isinstance(labels, np.ndarray) and cast("npt.NDArray[Any]", labels).dtype.kind == "f":
         weights = cast("npt.NDArray[np.floating]", labels)
         return Conditions(to_weights(weights, classes), one=weights.ndim == 1)
     if isinstance(labels, str) or not isinstance(labels, list | tuple | range | np.ndarray):
         return Conditions(np.array([to_label(labels, classes)], np.int32), one=True)
-    if isinstance(labels, np.ndarray) and cast("npt.NDArray[Any]", labels).ndim == 0:
-        return Conditions(np.array([to_label(cast("npt.NDArray[Any]", labels)[()], classes)], np.int32), one=True)
     return Conditions(to_labels(cast("object", labels), classes), one=False)
 
 
@@ -80,12 +78,11 @@ def to_weights(weights: npt.NDArray[Any], classes: tuple[str, ...]) -> npt.NDArr
     return np.ascontiguousarray(rows, np.float32)
 
 
-def _mapped(weights: Mapping[object, object], classes: tuple[str, ...]) -> npt.NDArray[np.float32]:
+def _mapped(weights: Mapping[object, Any], classes: tuple[str, ...]) -> npt.NDArray[np.float32]:
     row = np.full(len(classes), np.nan)
-    for name, given in weights.items():
-        weight: Any = given
+    for name, weight in weights.items():
         if isinstance(weight, bool) or not isinstance(weight, int | float | np.integer | np.floating):
-            found = cast("object", weight)
+            found: object = weight  # pyright: ignore[reportUnknownVariableType]
             raise _wrong(f"numbers, got {one_line(found)} for {one_line(name)}", "numbers", found)
         label = to_label(name, classes)
         if not np.isnan(row[label]):

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from cvae_sdk.backends.options import BackendOptions
 from cvae_sdk.conditions import Conditions, to_conditions, to_weights
 from cvae_sdk.errors import ArtifactError, InputError
-from cvae_sdk.labels import to_label, to_labels
+from cvae_sdk.labels import to_labels
 from cvae_sdk.manifest import Manifest
 from cvae_sdk.model import Model, Place
 
@@ -60,26 +60,27 @@ class Decoding:
         """The exported function itself.
 
         z is float32 [batch, latent_dim], each finite and at most 1e6 in size; label holds a label or a class's name for
-        each row, or one for all. Returns float32 [batch, height, width, channels] in [0, 1]. Raises InputError.
+        each row. Returns float32 [batch, height, width, channels] in [0, 1]. Raises InputError.
         """
         rows = self._latents(z)
-        if isinstance(label, int | str | np.integer):
-            each = np.full(len(rows), to_label(cast("object", label), self.classes), np.int32)
-        else:
-            each = to_labels(label, self.classes)
-        return self._images(rows, Conditions(each, one=False), "label")
+        return self._images(rows, Conditions(to_labels(label, self.classes), one=False), "label")
 
     def mix(self, z: npt.NDArray[np.float32], class_weights: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Images of mixed classes: decode, with class weights in the label's place.
 
-        class_weights are floats [batch, classes] of at least 0 whose rows sum to 1, or [classes] for all rows. Raises
+        class_weights are floats [batch, classes] of at least 0 whose rows sum to 1. Raises
         InputError, and ArtifactError where the model has no `mix`.
         """
         rows = self._latents(z)
-        weights = to_weights(np.asarray(class_weights), self.classes)
-        if np.ndim(class_weights) == 1:
-            weights = np.ascontiguousarray(np.broadcast_to(weights, (len(rows), len(self.classes))))
-        return self._images(rows, self._carried(Conditions(weights, one=False)), "class_weights")
+        weights = np.asarray(class_weights)
+        if weights.ndim != 2:
+            expected = f"floats of shape (batch, {len(self.classes)})"
+            raise InputError(
+                f"class weights must be {expected}, got {weights.dtype} {weights.shape}",
+                field="class_weights", expected=expected, found=weights.shape,
+            )  # fmt: skip
+        conditions = self._carried(Conditions(to_weights(weights, self.classes), one=False))
+        return self._images(rows, conditions, "class_weights")
 
     def encode(
         self, images: npt.NDArray[Any], labels: object

@@ -17,7 +17,7 @@ def keep_for_good(value: object) -> None:
 def exit_at_once() -> None:
     """When this process exits, after all that Python does then, run no destructors of libraries that were loaded by now.
 
-    By glibc's on_exit, whose functions get the exit status and run last in, first out; elsewhere nothing is done.
+    By glibc's on_exit, whose functions get the exit status, last in, first out; elsewhere nothing is done.
     """
     try:
         library = ctypes.CDLL(None)

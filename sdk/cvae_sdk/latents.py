@@ -47,8 +47,7 @@ def standard_normal_latents(
     normals = np.empty((count * blocks, 4), np.float32)
     for start in range(0, count * blocks, _CHUNK):
         stop = min(start + _CHUNK, count * blocks)
-        u = np.empty((stop - start, 4))
-        _philox(seed, first * blocks + start, u)
+        u = _philox(seed, first * blocks + start, stop - start)
         u += 0.5
         u *= 2.0**-32
         if mass != 1.0:
@@ -61,10 +60,10 @@ def standard_normal_latents(
     return np.ascontiguousarray(normals.reshape(count, blocks * 4)[:, :latent_dim])
 
 
-def _philox(seed: int, first_counter: int, words: _Float64s) -> None:
-    """Philox4x32-10: write the words of consecutive counters, each an integer below 2^32, into `words` [count, 4]."""
+def _philox(seed: int, first_counter: int, count: int) -> _Float64s:
+    """Philox4x32-10: the words of consecutive counters, [count, 4], each an integer below 2^32."""
     low, high = (np.uint64(first_counter >> shift & 0xFFFFFFFFFFFFFFFF) for shift in (0, 64))
-    counter = low + np.arange(len(words), dtype=np.uint64)  # wraps at 2^64
+    counter = low + np.arange(count, dtype=np.uint64)  # wraps at 2^64
     carried = high + (counter < low)
     c0, c1, c2, c3 = counter & _MASK, counter >> _32, carried & _MASK, carried >> _32
     product0, product1 = counter, carried
@@ -82,8 +81,10 @@ def _philox(seed: int, first_counter: int, words: _Float64s) -> None:
         np.bitwise_and(product1, _MASK, out=c1)
         np.bitwise_and(product0, _MASK, out=c3)
         key0, key1 = (key0 + WEYL[0]) & 0xFFFFFFFF, (key1 + WEYL[1]) & 0xFFFFFFFF
+    words = np.empty((count, 4))
     for k, word in enumerate((c0, c1, c2, c3)):
         words[:, k] = word
+    return words
 
 
 # Coefficients of AS 241's PPND16, from the constant term up: numerator, denominator.
