@@ -38,6 +38,7 @@ def check_tensor(name: str, tensor: npt.NDArray[Any], server: str) -> npt.NDArra
 def not_as_asked(server: str, field: str, expected: object, found: object) -> ProtocolError:
     """What to raise for a part of an answer that must be something else."""
     return ProtocolError(
-        f"{server} gives what was not asked for: {field} must be {expected}, got {one_line(found)}",
+        f"{server} gives what was not asked for: {field} must be {expected}, got "
+        f"{'nothing' if found is None else one_line(found)}",
         field=field, expected=expected, found=found,
     )  # fmt: skip

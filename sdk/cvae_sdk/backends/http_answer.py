@@ -49,6 +49,8 @@ class AnswerReader:
         for _ in range(_MAX_INTERIM):
             minor, status = self._status_line(deadline)
             headers = self._headers(deadline)
+            if status == 101:
+                raise self._broken("status", "200", status)
             if status >= 200:
                 return self._whole(minor, status, headers, most_refused if status != 200 else most, deadline)
         raise self._broken("status", "200", f"{_MAX_INTERIM} times one below it")

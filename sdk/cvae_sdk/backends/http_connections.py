@@ -33,6 +33,7 @@ class HttpConnections:
         given = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self._prefix = f"Host: {server}\r\nAccept-Encoding: identity\r\nUser-Agent: cvae-sdk\r\n{given}"
         self._waiting: deque[_Connection] = deque()
+        self._closed = False
 
     def ask(
         self, method: str, path: str, most: int, deadline: Deadline, body: bytes = b"", headers: str = ""
@@ -58,14 +59,15 @@ class HttpConnections:
             raise Again(self._unreachable(error)) from error
         except OSError as error:  # of TLS and of the look-up of names too
             raise self._unreachable(error) from error
-        if answer.keep and len(self._waiting) < _KEPT:
+        if answer.keep and len(self._waiting) < _KEPT and not self._closed:
             self._waiting.append(connection)
         else:
             connection.close()
         return answer
 
     def close(self) -> None:
-        """Close those that wait for a request."""
+        """Close those that wait for a request, and keep no more."""
+        self._closed = True
         while self._waiting:
             self._waiting.pop().close()
 

@@ -8,7 +8,9 @@ from cvae_sdk.backends.deadline import Deadline
 from cvae_sdk.backends.served_model import ServedModel
 from cvae_sdk.manifest_parts import Signature
 
-__all__ = ["ModelServer"]
+__all__ = ["CLOSED", "ModelServer"]
+
+CLOSED = "the Sampler was closed: open another"
 
 
 class ModelServer(Protocol):

@@ -71,18 +71,17 @@ class OpenInference:
         server = self._address.server
         about = read_json(self._send("GET", "/v2", [], MAX_METADATA, deadline).body, MAX_METADATA, server)
         extensions = read_list(about.get("extensions", []), "extensions", server)
-        described: dict[str, dict[str, Any]] = {}
+        signatures: dict[str, Signature] = {}
+        columns: set[tuple[str, str]] = set()
+        version = 1
         for function in FUNCTIONS:
             try:
                 answer = self._send("GET", self._path(function), [], MAX_METADATA, deadline)
             except RefusedError as error:
-                if function == "decode" or error.found not in (400, 404):  # Triton says 400 of a model it does not have
+                if function == "decode" or error.found not in (400, 404):  # older Tritons say 400 of an unknown model
                     raise
                 continue
-            described[function] = read_json(answer.body, MAX_METADATA, server)
-        signatures: dict[str, Signature] = {}
-        columns: set[tuple[str, str]] = set()
-        for function, values in described.items():
+            values = read_json(answer.body, MAX_METADATA, server)
             parts: dict[str, dict[str, TensorSpec]] = {"inputs": {}, "outputs": {}}
             for part, tensors in parts.items():
                 field = f"{function}.{part}"
@@ -91,10 +90,10 @@ class OpenInference:
                     tensors[name] = spec
                     columns |= {(function, name)} if column else set()
             signatures[function] = Signature(**parts)
+            if function == "decode":
+                version = _newest(read_list(values.get("versions", []), "versions", server))
         self._served = _Served(_BINARY in extensions, frozenset(columns))
-        versions = read_list(described["decode"].get("versions", []), "versions", server)
-        numbers = [int(text) for text in map(str, versions) if text.isascii() and text.isdecimal() and len(text) < 19]
-        return ServedModel(self._address.model, max(numbers, default=1), signatures)
+        return ServedModel(self._address.model, version, signatures)
 
     def most_rows(self, signature: Signature) -> int:
         """Of one request."""
@@ -199,6 +198,12 @@ def _tensor(values: Mapping[str, Any], field: str, server: str) -> tuple[str, Te
     shape = tuple("batch" if i == 0 and size == -1 else size for i, size in enumerate(sizes))
     column = name == "label" and shape == ("batch", 1)
     return name, TensorSpec(_DTYPES.get(datatype, datatype), shape[:1] if column else shape), column
+
+
+def _newest(versions: list[Any]) -> int:
+    """Of versions that are numbers, as text, the largest."""
+    texts = [text for text in map(str, versions) if text.isascii() and text.isdecimal() and len(text) < 19]
+    return max(map(int, texts), default=1)
 
 
 def _is_nested(data: object) -> bool:

@@ -15,14 +15,14 @@ from cvae_sdk.backends.address import Address, read_address
 from cvae_sdk.backends.answered_tensors import check_tensor
 from cvae_sdk.backends.deadline import Deadline
 from cvae_sdk.backends.http_connections import HttpConnections
-from cvae_sdk.backends.model_server import ModelServer
+from cvae_sdk.backends.model_server import CLOSED, ModelServer
 from cvae_sdk.backends.open_inference import OpenInference
 from cvae_sdk.backends.options import RemoteOptions
 from cvae_sdk.backends.retries import Retries
 from cvae_sdk.backends.served_model import agreed, to_manifest
 from cvae_sdk.backends.tf_serving_rest import TfServingRest
 from cvae_sdk.backends.tls import client_context
-from cvae_sdk.errors import BackendError, ClosedError
+from cvae_sdk.errors import BackendError, ClosedError, RemoteError
 from cvae_sdk.manifest import Manifest
 
 __all__ = ["RemoteBackend", "open_remote"]
@@ -65,7 +65,7 @@ class RemoteBackend:
     def run(self, signature: str, inputs: Arrays) -> Arrays:
         """The exported function of that name; see Backend. Raises ClosedError and RemoteError."""
         if self._closed:
-            raise ClosedError("the Sampler was closed: open another")
+            raise ClosedError(CLOSED)
         if signature not in self._functions:
             raise BackendError(
                 f"{self._name} does not serve {signature}, only {', '.join(sorted(self._functions))}",
@@ -82,7 +82,12 @@ class RemoteBackend:
             rows = slice(start, min(start + most, batch))
             part = {name: array[rows] for name, array in inputs.items()}
             shapes = {name: output[rows].shape for name, output in outputs.items()}
-            answer = self._server.ask(signature, part, shapes, deadline)
+            try:
+                answer = self._server.ask(signature, part, shapes, deadline)
+            except RemoteError as error:
+                if self._closed:
+                    raise ClosedError(CLOSED) from error
+                raise
             for name, output in outputs.items():
                 output[rows] = check_tensor(name, answer[name], self._name)
         return outputs

@@ -33,7 +33,7 @@ def to_manifest(served: ServedModel, server: str) -> Manifest:
         raise MetadataError(
             f"{server} serves {served.name} without mix, so that its number of classes is not known: give "
             "manifest=, an artifact of the same model",
-            field="signatures.mix", expected="a signature", found=None,
+            field="signatures.mix", expected="a signature", found=sorted(served.signatures),
         )  # fmt: skip
     weights = _tensor(served, server, "mix", "inputs", "class_weights", 2)
     if not 1 <= weights[1] <= _MAX_CLASSES:

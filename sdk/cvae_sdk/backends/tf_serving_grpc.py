@@ -1,7 +1,7 @@
 """TF Serving's gRPC API: PredictionService's GetModelMetadata and Predict. The one file that knows grpc.
 
-    UNAVAILABLE          of the server OverloadedError, else UnreachableError: nothing is there; tried again
-    RESOURCE_EXHAUSTED   of the server OverloadedError, tried again; else an answer too long, ProtocolError
+    UNAVAILABLE          UnreachableError, tried again: said where there is no server, and by busy ones
+    RESOURCE_EXHAUSTED   OverloadedError, tried again; but of an answer that is too long ProtocolError
     DEADLINE_EXCEEDED    DeadlineError
     INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, UNAUTHENTICATED, FAILED_PRECONDITION, OUT_OF_RANGE,
     UNIMPLEMENTED        RefusedError
@@ -19,6 +19,7 @@ from cvae_sdk.backends import Arrays
 from cvae_sdk.backends.address import Address
 from cvae_sdk.backends.answered_tensors import Shapes, count_numbers
 from cvae_sdk.backends.deadline import Deadline
+from cvae_sdk.backends.model_server import CLOSED
 from cvae_sdk.backends.options import RemoteOptions
 from cvae_sdk.backends.retries import Again, Retries
 from cvae_sdk.backends.served_model import ServedModel, numbers_of_row
@@ -26,6 +27,7 @@ from cvae_sdk.backends.tf_serving_messages import metadata_request, predict_requ
 from cvae_sdk.backends.tls import read_certificates
 from cvae_sdk.errors import (
     BackendUnavailableError,
+    ClosedError,
     ForkedError,
     OverloadedError,
     ProtocolError,
@@ -38,12 +40,18 @@ from cvae_sdk.errors import (
 from cvae_sdk.manifest_parts import Signature, TensorSpec
 from cvae_sdk.protobuf import Refused
 
+_VERBOSITY = "GRPC_VERBOSITY"
+_said = os.environ.get(_VERBOSITY)
+os.environ[_VERBOSITY] = _said or "NONE"  # read when grpc is imported, which else writes on stderr what goes wrong
 try:
     import grpc  # pyright: ignore[reportMissingTypeStubs]
 except ImportError as error:
     raise BackendUnavailableError(
         "gRPC is not installed: pip install 'cvae-sdk[grpc]'", field="grpc", expected="the package grpcio", found=None
     ) from error
+finally:
+    if _said is None:
+        del os.environ[_VERBOSITY]
 
 __all__ = ["TfServingGrpc"]
 
@@ -63,7 +71,6 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.compression_enabled_algorithms_bitset", 1),
     # A server that comes back is found at the next try, not after the minutes that gRPC may wait.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
     # So that no two Samplers share a connection, and one that is closed has closed it.
     ("grpc.use_local_subchannel_pool", 1),
@@ -127,21 +134,22 @@ class TfServingGrpc:
                 return call(request, timeout=deadline.left(), metadata=self._metadata)
             except grpc.RpcError as error:
                 raise self._failure(error, deadline) from error
+            except ValueError as error:  # another thread has closed the channel
+                raise ClosedError(CLOSED) from error
 
         return self._retries.run(attempt, deadline)
 
     def _failure(self, error: Any, deadline: Deadline) -> Exception:
-        status = error.code().name
+        status, details = error.code().name, error.details() or ""
         if status == "DEADLINE_EXCEEDED":
             return deadline.error()
-        kind = _class_of(status, of_server="received from peer" in error.debug_error_string())
-        said = named(" ".join((error.details() or "").split()))
-        failure = kind(
-            f"{self._address.server} answered with {status}{f': {said}' if said else ''}",
-            field="status", expected="OK", found=status,
-        )  # fmt: skip
-        again = kind in (OverloadedError, UnreachableError)
-        return Again(failure) if again else failure
+        said = named(" ".join(details.split()))
+        text = f"{self._address.server} answered with {status}{f': {said}' if said else ''}"
+        if status == "RESOURCE_EXHAUSTED" and "larger than max" in details and "SERVER" not in details:
+            return ProtocolError(text, field="body", expected="no more than any request can need", found=said)
+        kind = _class_of(status)
+        failure = kind(text, field="status", expected="OK", found=status)
+        return Again(failure) if kind in (OverloadedError, UnreachableError) else failure
 
     def _broken(self, error: Refused) -> ProtocolError:
         return ProtocolError(
@@ -160,11 +168,11 @@ def _credentials(options: RemoteOptions) -> Any:
     return grpc.ssl_channel_credentials(*read_certificates(options))
 
 
-def _class_of(status: str, *, of_server: bool) -> type[RemoteError]:
+def _class_of(status: str) -> type[RemoteError]:
     if status == "UNAVAILABLE":
-        return OverloadedError if of_server else UnreachableError
+        return UnreachableError
     if status == "RESOURCE_EXHAUSTED":
-        return OverloadedError if of_server else ProtocolError
+        return OverloadedError
     return RefusedError if status in _REFUSED else ServerFailedError
 
 

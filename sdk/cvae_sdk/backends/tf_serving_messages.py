@@ -99,7 +99,7 @@ def _values(content: bytes, span: _Span, where: str, shape: tuple[int, ...]) -> 
     if tensor.integer("dtype") != _NUMBERS["float32"]:
         raise Refused(f"{where}.dtype", "DT_FLOAT, 1", tensor.integer("dtype"))
     if (found := _shape(content, tensor, "tensor_shape", where)) != shape:
-        raise Refused(f"{where}.tensor_shape", str(list(shape)), found)
+        raise Refused(f"{where}.tensor_shape", str(list(shape)), "an unknown rank" if found is None else list(found))
     given = [name for name in ("tensor_content", "float_val") if name in tensor.spans]
     if len(given) != 1:
         raise Refused(where, "either tensor_content or float_val", given)
