@@ -82,17 +82,16 @@ def _mapped(weights: Mapping[object, Any], classes: tuple[str, ...]) -> npt.NDAr
     row = np.full(len(classes), np.nan)
     for name, weight in weights.items():
         if isinstance(weight, bool) or not isinstance(weight, int | float | np.integer | np.floating):
-            found: object = weight  # pyright: ignore[reportUnknownVariableType]
-            raise _wrong(f"numbers, got {one_line(found)} for {one_line(name)}", "numbers", found)
+            raise _wrong(f"numbers, got {one_line(cast('object', weight))} for {one_line(name)}", "numbers", None)
         label = to_label(name, classes)
         if not np.isnan(row[label]):
             raise _wrong(f"one for each class, got two for {classes[label]!r}", "one for each class", name)
-        row[label] = _as_float(weight)
+        row[label] = _as_float(cast("float", weight))
     row[np.isnan(row)] = 0.0
     return to_weights(row, classes)[0]
 
 
-def _as_float(weight: "int | float | np.integer | np.floating") -> float:
+def _as_float(weight: float) -> float:
     try:
         number = float(weight)
     except OverflowError:

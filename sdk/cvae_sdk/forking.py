@@ -15,7 +15,7 @@ def keep_for_good(value: object) -> None:
 
 
 def exit_at_once() -> None:
-    """When this process exits, after all that Python does then, run no destructors of libraries that were loaded by now.
+    """When this process exits, after all that Python does then, run no destructors of the libraries loaded by now.
 
     By glibc's on_exit, whose functions get the exit status, last in, first out; elsewhere nothing is done.
     """
