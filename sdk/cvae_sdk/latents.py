@@ -5,15 +5,20 @@ Latent k of image i of seed s is a pure function of (s, i, k):
     words     Philox4x32-10 (Salmon et al. 2011) with key s and a 128-bit counter gives 4 words of 32 bits a counter;
               image i owns the counters i * B to (i + 1) * B - 1, B = ceil(latent_dim / 4), in order
     uniform   u = (word k + 1/2) / 2^32, exact in float64
-    normal    z = the inverse of the normal distribution function at u (Wichura 1988, algorithm AS 241), in float64,
+    truncate  u' = 1/2 + m (u - 1/2), m the normal's mass within t standard deviations (truncation.py); u' = u without t
+    normal    z = the inverse of the normal distribution function at u' (Wichura 1988, algorithm AS 241), in float64,
               rounded to float32
+    scale     z * temperature, both float32, rounded to float32
 
-Only + - * / and sqrt of IEEE float64 are used, which round the same everywhere; the logarithm that the tails need is
-built from them, since a library's own differs between machines and versions.
+sdk/SEEDS.md says it step by step, for other languages, with 64 values to test them by. Only + - * / and sqrt of IEEE
+float64 are used, which round the same everywhere; the logarithm that the tails need is built from them, since a
+library's own differs between machines and versions.
 """
 
 import numpy as np
 import numpy.typing as npt
+
+from cvae_sdk.truncation import central_mass
 
 __all__ = ["CENTER", "MULTIPLIERS", "NEAR_TAIL", "WEYL", "standard_normal_latents"]
 
@@ -27,14 +32,28 @@ _UInt64s = npt.NDArray[np.uint64]
 _Float64s = npt.NDArray[np.float64]
 
 
-def standard_normal_latents(seed: int, first: int, count: int, latent_dim: int) -> npt.NDArray[np.float32]:
-    """Latents of images `first` to `first + count - 1` of a seed from 0 to 2^64 - 1: float32 [count, latent_dim]."""
+def standard_normal_latents(
+    seed: int, first: int, count: int, latent_dim: int, *, temperature: float = 1.0, truncation: float | None = None
+) -> npt.NDArray[np.float32]:
+    """Latents of images `first` to `first + count - 1` of a seed, both below 2^64: float32 [count, latent_dim].
+
+    `truncation` t > 0 draws from the normal restricted to |z| <= t, exactly and without rejection: in float64, u - 1/2
+    is taken, which is exact, multiplied by m = `central_mass(t)`, and 1/2 added; at t >= 8.5, where m = 1, the bits are
+    those without truncation. The quantile is rounded to float32, and only then multiplied, in float32, by `temperature`
+    >= 0 rounded to float32: |z| <= t * temperature but for those roundings. Neither is checked here.
+    """
+    mass = 1.0 if truncation is None else central_mass(float(truncation))
     blocks = -(-latent_dim // 4)
     normals = np.empty((count * blocks, 4), np.float32)
     for start in range(0, count * blocks, _CHUNK):
         stop = min(start + _CHUNK, count * blocks)
         words = _philox(seed, first * blocks + start, stop - start)
-        normals[start:stop] = _inverse_normal((words.astype(np.float64) + 0.5) * 2.0**-32)
+        u = (words.astype(np.float64) + 0.5) * 2.0**-32
+        if mass != 1.0:
+            u = 0.5 + mass * (u - 0.5)
+        normals[start:stop] = _inverse_normal(u)
+    if temperature != 1.0:
+        normals *= np.float32(temperature)
     return np.ascontiguousarray(normals.reshape(count, blocks * 4)[:, :latent_dim])
 
 
