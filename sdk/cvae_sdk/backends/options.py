@@ -6,6 +6,7 @@ Sampler(artifact, backend=OnnxOptions(threads=1))       or, with every setting a
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from cvae_sdk.errors import InputError, one_line
 
@@ -86,12 +87,12 @@ class RemoteOptions:
         ):
             if not right:
                 raise _refusal(name, expected, getattr(self, name))
-        for name, value in self.headers.items():
-            if not _HEADER.fullmatch(name) or name.lower() in _OWN_HEADERS or name.lower().endswith("-bin"):
-                raise _refusal(
-                    "headers", "named with letters, digits or -, and none that each request has anyway", name
-                )
-            if not _HEADER_VALUE.fullmatch(value):
+        if not isinstance(self.headers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise _refusal("headers", "a mapping of texts", self.headers)
+        for name, value in cast("Mapping[object, object]", self.headers).items():
+            if not _is_header(name):
+                raise _refusal("headers", "named with letters, digits, - or _, and none that each request has", name)
+            if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
                 raise _refusal(f"headers[{name!r}]", "printable ASCII without spaces around it", value)
         if (self.cert_file is None) != (self.key_file is None):
             missing = "cert_file" if self.cert_file is None else "key_file"
@@ -105,6 +106,13 @@ _OWN_HEADERS = frozenset(
     ("accept", "accept-encoding", "connection", "content-length", "content-type", "expect", "host", "keep-alive",
      "inference-header-content-length", "te", "trailer", "transfer-encoding", "upgrade", "user-agent")
 )  # fmt: skip
+
+
+def _is_header(name: object) -> bool:
+    """Whether it may be given, and means the same to HTTP and to gRPC, where -bin marks bytes."""
+    if not isinstance(name, str) or not _HEADER.fullmatch(name):
+        return False
+    return name.lower() not in _OWN_HEADERS and not name.lower().endswith("-bin")
 
 
 def _is_between(value: object, above: float, most: float, kind: type[float]) -> bool:

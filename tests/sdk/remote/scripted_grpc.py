@@ -32,7 +32,7 @@ class Call:
 
 
 class ScriptedGrpc:
-    """While it is entered it serves. `spoil` answers in its place: each Predict, or if `at` is "GET" GetModelMetadata."""
+    """While it is entered it serves. `spoil` answers each Predict for it, or if `at` is "GET" GetModelMetadata."""
 
     def __init__(self, credentials: Any = None) -> None:
         self.spoil: Callable[[Call], bytes] | None = None
