@@ -18,14 +18,14 @@ _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _OTHERS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def parse_json(content: bytes, *, unique: bool = False) -> Any:
+def parse_json(content: bytes, *, unique: bool = False, most_values: int = MAX_VALUES) -> Any:
     """The value that UTF-8 bytes say; ValueError for what is no JSON, nested too deep, or of too many values.
 
     A name that is twice in one object has its last value, as Python has it, or if `unique` is a ValueError.
     """
     marks = _TEXTS.sub(b"", content)
-    if (values := 1 + sum(map(marks.count, (b",", b":", b"[", b"{")))) > MAX_VALUES:
-        raise ValueError(f"it has {values} values, more than {MAX_VALUES}")
+    if (values := 1 + sum(map(marks.count, (b",", b":", b"[", b"{")))) > most_values:
+        raise ValueError(f"it has {values} values, more than {most_values}")
     brackets = marks.translate(_BRACKETS, _OTHERS)
     del marks
     for _ in range(MAX_DEPTH):

@@ -8,7 +8,8 @@ A message is a run of fields. Each begins with a varint, 8 * number + kind, and 
 
 Kinds 1, 3 and 4 do not occur in what is read here. A reader of Protocol Buffers skips fields that it does not know,
 takes the last of several where there should be one, and merges messages; each of these would let two readers see two
-models in one file, so that here each is refused.
+models in one file, so that here each is refused. Of a server's answer, which a newer server may have added fields to,
+those that are not known are skipped.
 """
 
 import struct
@@ -57,8 +58,13 @@ class Message:
         return {*self.ints, *self.floats, *self.texts, *self.spans}
 
 
-def read_message(content: bytes, span: tuple[int, int], schema: Schema, where: str, longest_text: int) -> Message:
-    """The message at `span` of a file, whose place in it messages call `where`; Refused for what is not in `schema`."""
+def read_message(
+    content: bytes, span: tuple[int, int], schema: Schema, where: str, longest_text: int, *, skip: bool = False
+) -> Message:
+    """The message at `span` of a file, whose place in it messages call `where`.
+
+    Raises Refused for what is not in `schema`, or skips it if `skip` is set.
+    """
     at, end = span
     ints: dict[str, list[int]] = {}
     floats: dict[str, list[float]] = {}
@@ -68,6 +74,9 @@ def read_message(content: bytes, span: tuple[int, int], schema: Schema, where: s
     while at < end:
         key, at = _varint(content, at, end, where)
         if key >> 3 not in schema:
+            if skip:
+                at = _after(content, at, end, key & 7, where)
+                continue
             raise Refused(where, "made of fields that are known", f"field {key >> 3}")
         name, kind = schema[key >> 3]
         wire = key & 7
@@ -131,6 +140,18 @@ def _varint(content: bytes, at: int, end: int, where: str) -> tuple[int, int]:
             return value, at
         shift += 7
     raise Refused(where, "made of whole fields", "a number that does not end")
+
+
+def _after(content: bytes, at: int, end: int, wire: int, where: str) -> int:
+    """Where a value ends that is not looked at."""
+    if wire == 0:
+        return _varint(content, at, end, where)[1]
+    if wire not in (1, 2, 5):
+        raise Refused(where, "of wire type 0, 1, 2 or 5", wire)
+    length, at = _varint(content, at, end, where) if wire == 2 else (8 if wire == 1 else 4, at)
+    if length > end - at:
+        raise Refused(where, f"at most {end - at} bytes", length)
+    return at + length
 
 
 def _text(content: bytes, where: str) -> str:

@@ -55,6 +55,7 @@ def test_the_import_contracts_hold(house: Path) -> None:
         ),
         ("sdk/cvae_sdk/backends/form.py", "import ai_edge_litert", "Only backends/litert.py knows LiteRT in the SDK"),
         ("sdk/cvae_sdk/backends/numpy_backend.py", "import jaxlib", "The SDK needs numpy, onnxruntime and pillow"),
+        ("sdk/cvae_sdk/backends/remote.py", "import grpc", "Only tf_serving_grpc.py knows gRPC in the SDK"),
         ("sdk/cvae_sdk/artifact.py", "import model_signing", "Only signing.py knows model-signing"),
         ("export/cvae_export/parity.py", "import onnx", "Only the onnx files know ONNX"),
         ("export/cvae_export/parity.py", "import tensorflow", "Only the TensorFlow forms know TensorFlow"),

@@ -4,7 +4,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from faults import files, goldens, manifest, onnx_bytes, weights
+from faults import files, goldens, manifest, onnx_bytes, servers, weights
 
 LEAST = 150
 
@@ -31,6 +31,7 @@ def test_each_module_s_part_bears_its_name() -> None:
         (onnx_bytes, "onnx"),
         (weights, "weights"),
         (goldens, "golden"),
+        (servers, "server"),
     ):
         assert {fault.name.partition(": ")[0] for fault in module.FAULTS} == {prefix}
 
