@@ -12,7 +12,8 @@ def require_form(manifest: Manifest, name: str) -> Format:
     if form is None:
         found = sorted(manifest.formats)
         raise ArtifactError(
-            f"the artifact {named(manifest.name)} has no form {name}: it has {named(', '.join(found)) or 'none'}",
+            f"the artifact {named(manifest.name)} has no form {name}: it has {named(', '.join(found)) or 'none'}: "
+            f"export it with --forms {name}, or take another backend",
             field=f"formats.{name}", expected=name, found=found,
         )  # fmt: skip
     return form

@@ -28,8 +28,8 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = {"decode": ("image",), "mix": ("image",
 class FunctionsBackend:
     """See Backend. Functions are called by several threads at once, and may give what is not to be kept or written to.
 
-    Outputs are float32, contiguous and the caller's own. Where there is no `decode`, it is `mix` of a one-hot. `workers`
-    calls side by side pay.
+    Outputs are float32, contiguous and the caller's own. Where there is no `decode`, it is `mix` of a one-hot. So many
+    calls side by side pay as there are `workers`.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class FunctionsBackend:
         return self._signatures
 
     def run(self, signature: str, inputs: Arrays) -> Arrays:
-        """The exported function of that name; see Backend. Raises ForkedError in a child of the process it was made in."""
+        """The exported function of that name; see Backend. Raises ForkedError in a child of its process."""
         if self._process not in (None, os.getpid()):
             raise ForkedError(
                 f"{self._runtime} cannot go on in a forked process: open the Sampler in the process that uses it, or "

@@ -1,7 +1,7 @@
 """LiteRT, on the form `litert`, from the checked bytes.
 
-An interpreter runs one call at a time, so that there are as many as cores; each is made when all others are busy. It has
-its sizes changed to those of each batch.
+An interpreter runs one call at a time, so that there are as many as cores; each is made when all others are busy, and
+has its sizes changed to those of each batch.
 """
 
 import os

@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class Parameters:
-    """What a file of weights holds; raises ModelError, naming the parameter, for what is missing, wrong or left over."""
+    """What a file of weights holds; raises ModelError, naming the parameter that is missing, wrong or left over."""
 
     def __init__(self, arrays: Mapping[str, npt.NDArray[Any]], file: str) -> None:
         self._arrays = dict(arrays)

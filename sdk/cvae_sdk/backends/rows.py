@@ -1,5 +1,7 @@
-"""A batch run in pieces or with rows added, so that what a runtime needs of memory, or prepares, is bounded: rows do not
-mix."""
+"""A batch run in pieces or with rows added, so that what a runtime needs of memory, or prepares, is bounded.
+
+Rows do not mix.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +31,7 @@ def in_pieces(function: Callable[[Arrays], Arrays], inputs: Arrays, most: int) -
 
 
 def padded(inputs: Arrays) -> Arrays:
-    """With rows of zeros up to the next power of two: so few sizes serve all batches, for a runtime that compiles each."""
+    """With rows of zeros up to the next power of two: few sizes serve all batches, for a runtime that compiles each."""
     batch = len(next(iter(inputs.values())))
     missing = (1 << (batch - 1).bit_length()) - batch
     if not missing:

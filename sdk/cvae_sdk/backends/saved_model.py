@@ -1,6 +1,6 @@
 """TensorFlow, on the form `saved_model`.
 
-TensorFlow loads from a folder alone: the checked bytes are written into a private one, which lasts until they are loaded.
+TensorFlow loads from a folder alone: the checked bytes are written into a private one, which goes when they are loaded.
 """
 
 import tempfile

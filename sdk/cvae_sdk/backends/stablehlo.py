@@ -1,4 +1,4 @@
-"""JAX, on the form `stablehlo`: jax.export's file, or where the JAX at hand refuses that, the portable artifact beside it.
+"""JAX, on the form `stablehlo`: jax.export's file, or where this JAX refuses that, the portable artifact beside it.
 
 jax.export's files are promised to be read for six months, portable artifacts for five years. A portable artifact is the
 function alone: what jax.export has to know beside it is taken from a function of the same signature that is exported

@@ -159,7 +159,9 @@ def test_a_backend_replays_the_images_of_an_earlier_version(name: str) -> None:
 def test_a_form_that_the_artifact_lacks_is_an_error_that_lists_those_it_has(name: str, form: str) -> None:
     artifact = Artifact.open(GOLDEN)
     forms = "onnx, saved_model, saved_model_xla, stablehlo"
-    with pytest.raises(ArtifactError, match=f"has no form {form}: it has {forms}$") as caught:
+    with pytest.raises(
+        ArtifactError, match=f"has no form {form}: it has {forms}: export it with --forms {form}, "
+    ) as caught:
         open_backend(artifact, BACKENDS[name]())
     assert (caught.value.field, caught.value.expected) == (f"formats.{form}", form)
     assert caught.value.found == forms.split(", ")

@@ -18,6 +18,7 @@ HEAVY = {
     "saved_model": {"tensorflow"},
     "litert": {"ai_edge_litert"},
 }
+BROUGHT = {"saved_model": {"jax", "jaxlib"}}  # by TensorFlow, which imports JAX where there is one
 OPEN = """
 import json, os, sys
 import numpy as np
@@ -35,7 +36,8 @@ assert image.shape == (3, *artifact.manifest.image_shape)
 
 
 def run_python(code: str, artifact: Artifact, name: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    rest = {key: value for key, value in os.environ.items() if key not in ("TF_CPP_MIN_LOG_LEVEL", "PYTHONWARNINGS")}
+    unset = ("TF_CPP_MIN_LOG_LEVEL", "PYTHONWARNINGS", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "CI")
+    rest = {key: value for key, value in os.environ.items() if key not in unset}
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", code, str(artifact.folder), name],
         capture_output=True, text=True, check=False, timeout=300, env=rest | environment,
@@ -43,15 +45,44 @@ def run_python(code: str, artifact: Artifact, name: str, **environment: str) -> 
 
 
 @pytest.mark.parametrize("name", HEAVY)
-def test_a_backend_imports_its_own_library_alone_and_prints_nothing(mlp: Artifact, name: str, tmp_path: Path) -> None:
+def test_a_backend_imports_its_own_library_alone_prints_nothing_and_leaves_no_file(
+    mlp: Artifact, name: str, tmp_path: Path
+) -> None:
     code = (
         OPEN + f"from pathlib import Path; Path({str(tmp_path / 'modules')!r}).write_text(json.dumps([*sys.modules]))"
     )
-    done = run_python(code, mlp, name, TMPDIR=str(tmp_path))
+    done = run_python(code, mlp, name, TMPDIR=str(tmp_path), HOME=str(tmp_path))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     modules = {module.split(".")[0] for module in json.loads((tmp_path / "modules").read_text())}
-    assert modules & {each for names in HEAVY.values() for each in names} == HEAVY[name]
-    assert [path.name for path in tmp_path.iterdir()] == ["modules"]  # no temporary file is left
+    heavy = modules & {each for names in HEAVY.values() for each in names}
+    assert heavy - BROUGHT.get(name, set()) == HEAVY[name]
+    assert [path.name for path in tmp_path.iterdir()] == ["modules"]  # nothing temporary, no cache, no telemetry
+
+
+TELEMETRY = """
+import os, sys, types
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+
+class Recorder(Loader, MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        return ModuleSpec(name, self) if name == "onnxruntime" else None
+
+    def exec_module(self, module):
+        print(os.environ.get("ORT_DISABLE_TELEMETRY"))
+
+sys.meta_path.insert(0, Recorder())
+import cvae_sdk.backends.onnx
+print(os.environ.get("ORT_DISABLE_TELEMETRY"))
+"""
+
+
+@pytest.mark.parametrize(("given", "seen"), [({}, "1 None"), ({"ORT_DISABLE_TELEMETRY": "0"}, "0 0")])
+def test_onnxruntime_is_imported_with_its_telemetry_off_unless_the_user_says(
+    mlp: Artifact, given: dict[str, str], seen: str
+) -> None:
+    done = run_python(TELEMETRY, mlp, "onnx", **given)
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, seen.split(), "")
 
 
 def test_numpy_needs_no_onnxruntime(mlp: Artifact) -> None:
