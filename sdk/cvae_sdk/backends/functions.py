@@ -107,7 +107,7 @@ class FunctionsBackend:
 
 def _is_own(array: npt.NDArray[Any]) -> bool:
     """Whether nothing else can hold its memory: all of an array that was made for it."""
-    whole = array if array.base is None else array.base
+    whole: Any = array if array.base is None else array.base
     fits = isinstance(whole, np.ndarray) and whole.base is None and whole.flags.owndata and whole.size == array.size
     return fits and array.flags.c_contiguous and array.flags.writeable
 

@@ -6,11 +6,11 @@ has its sizes changed to those of each batch.
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from ai_edge_litert import interpreter as _interpreter
+from ai_edge_litert import interpreter as _interpreter  # pyright: ignore[reportMissingTypeStubs]
 
 from cvae_sdk.artifact import Artifact
 from cvae_sdk.backends.form import require_form
@@ -68,7 +68,7 @@ class _Interpreters:
         self._idle: list[dict[str, Any]] = []
 
     @contextmanager
-    def one(self) -> Iterator[dict[str, Any]]:
+    def one(self) -> Generator[dict[str, Any]]:
         """The functions of one, by signature; it is not used again after an exception."""
         with self._places:
             try:

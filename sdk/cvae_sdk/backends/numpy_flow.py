@@ -9,6 +9,7 @@ Of each layer's parameters only those are held that matter: the rows of kept lat
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,8 @@ _ONE = np.float32(1)
 
 def project(c: Classes, kernel: Floats) -> Floats:
     """The product of class weights and a kernel; of a label, its row, which is the product of the one-hot."""
-    product: Floats = kernel[c] if c.ndim == 1 else c @ kernel
+    given: Any = c  # NumPy has no type for an index that may be labels
+    product: Floats = kernel[given] if c.ndim == 1 else given @ kernel
     return product
 
 
@@ -126,7 +128,7 @@ class Flow:
         z = mean.copy()
         n, latent_dim = mean.shape
         directions = np.zeros((latent_dim, n, latent_dim), np.float32)
-        each = np.arange(latent_dim)
+        each = np.arange(int(latent_dim))
         directions[each, :, each] = np.exp(np.float32(0.5) * logvar).T
         for coupling in reversed(self.couplings):
             coupling.inverse(z, directions, c)

@@ -50,7 +50,8 @@ class Network:
         for name, (holds, expected) in _FIELDS.items():
             if not holds(fields[name]):
                 raise _wrong(file, f"{_FIELD}.{name}", expected, fields[name])
-        network = cls(**{**fields, "image_shape": tuple(fields["image_shape"])})
+        shape: Any = tuple(fields.pop("image_shape"))
+        network = cls(**fields, image_shape=shape)
         if not network.convolutions and not network.dense_layers:
             raise _wrong(file, f"{_FIELD}.dense_layers", "at least 1 where there are no convolutions", 0)
         for name, known in (("classes", len(manifest.classes)), ("image_shape", manifest.image_shape)):

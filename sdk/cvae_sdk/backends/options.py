@@ -24,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class OnnxOptions:
-    """ONNX Runtime, on the form `onnx`: the default. Raises InputError for a number of threads that is none."""
+    """ONNX Runtime, on the form `onnx`: the default. Raises InputError for a wrong number of threads."""
 
     threads: int | None = None
     """That one call is spread over; None leaves it to ONNX Runtime, which takes all cores."""
@@ -57,7 +57,7 @@ class SavedModelOptions:
 
 @dataclass(frozen=True)
 class LitertOptions:
-    """LiteRT, on the form `litert`; needs the extra `litert`. Raises InputError for a number of threads that is none."""
+    """LiteRT, on the form `litert`; needs the extra `litert`. Raises InputError for a wrong number of threads."""
 
     threads: int | None = None
     """That one call is spread over; None leaves it to LiteRT, which takes one."""

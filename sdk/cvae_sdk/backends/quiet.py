@@ -9,7 +9,7 @@ import re
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 __all__ = ["quiet_native_libraries"]
@@ -24,7 +24,7 @@ _ONE_AT_A_TIME = threading.RLock()
 
 
 @contextmanager
-def quiet_native_libraries() -> Iterator[None]:
+def quiet_native_libraries() -> Generator[None]:
     """Lines that TensorFlow, XLA and LiteRT log are dropped from the standard error; for loading and a first run."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _ONE_AT_A_TIME, tempfile.TemporaryFile() as said:

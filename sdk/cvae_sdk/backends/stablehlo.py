@@ -31,6 +31,8 @@ __all__ = ["open_stablehlo"]
 _FORM = "stablehlo"
 _MOST = 1024
 _EXPORTED, _PORTABLE = ".jax_export", ".mlirbc"
+_jax: Any = jax  # its types are but in part known
+_jnp: Any = jnp
 
 
 def open_stablehlo(artifact: Artifact, options: StablehloOptions) -> FunctionsBackend:
@@ -50,7 +52,7 @@ def open_stablehlo(artifact: Artifact, options: StablehloOptions) -> FunctionsBa
 def _device(platform: str) -> Any:
     try:
         with quiet_native_libraries():
-            return jax.devices(platform)[0]
+            return _jax.devices(platform)[0]
     except RuntimeError as error:
         raise BackendUnavailableError(
             f"JAX has no {named(platform)} here: {reason_of(error)}",
@@ -94,14 +96,14 @@ class _Signature:
         raise self._refused(refused)
 
     def _compiled(self, exported: Any) -> Function:
-        call: Any = jax.jit(exported.call)
+        call: Any = _jax.jit(exported.call)
         names_in, names_out = INPUTS[self._name], OUTPUTS[self._name]
 
         def run(inputs: Arrays) -> Arrays:
             batch = len(next(iter(inputs.values())))
             larger = padded(inputs)
-            outputs: Any = call(*(jax.device_put(larger[name], self._device) for name in names_in))
-            each: Any = outputs if isinstance(outputs, tuple | list) else (outputs,)
+            outputs: Any = call(*(_jax.device_put(larger[name], self._device) for name in names_in))
+            each = (outputs,) if hasattr(outputs, "shape") else outputs
             return {name: np.asarray(output)[:batch] for name, output in zip(names_out, each, strict=True)}
 
         return run
@@ -128,7 +130,7 @@ def _portable(content: bytes, signature: Signature, name: str) -> Any:
 
     def zeros(*inputs: Any) -> Any:
         outputs = [
-            jnp.zeros((inputs[0].shape[0], *signature.outputs[output].shape[1:]), np.float32)
+            _jnp.zeros((inputs[0].shape[0], *signature.outputs[output].shape[1:]), np.float32)
             for output in OUTPUTS[name]
         ]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
@@ -138,5 +140,5 @@ def _portable(content: bytes, signature: Signature, name: str) -> Any:
         jax.ShapeDtypeStruct((batch, *spec.shape[1:]), np.dtype(spec.dtype))
         for spec in (signature.inputs[each] for each in INPUTS[name])
     ]
-    stand_in = export.export(jax.jit(zeros, keep_unused=True), platforms=("cpu",))(*specs)
+    stand_in = export.export(_jax.jit(zeros, keep_unused=True), platforms=("cpu",))(*specs)
     return dataclasses.replace(stand_in, mlir_module_serialized=content)

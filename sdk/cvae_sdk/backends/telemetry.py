@@ -6,7 +6,7 @@ a process: a program that imports ONNX Runtime before the SDK decides for itself
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 __all__ = ["onnxruntime_telemetry_off"]
@@ -15,7 +15,7 @@ _VARIABLE = "ORT_DISABLE_TELEMETRY"
 
 
 @contextmanager
-def onnxruntime_telemetry_off() -> Iterator[None]:
+def onnxruntime_telemetry_off() -> Generator[None]:
     """For the import of ONNX Runtime: off, unless the environment has the variable, whose value then stands."""
     if _VARIABLE in os.environ:
         yield
