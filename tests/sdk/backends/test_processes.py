@@ -136,39 +136,6 @@ except BackendUnavailableError as error:
     assert fields == f"backend {expected} None"
 
 
-FORK = (
-    OPEN
-    + """
-import warnings
-from cvae_sdk.errors import ForkedError
-
-warnings.simplefilter("ignore")  # of threads, that a fork does not take along
-child = os.fork()
-if child == 0:
-    code = 9
-    try:
-        again = backend.run("decode", inputs)["image"]
-        code = 0 if (again == image).all() else 8
-    except ForkedError as error:
-        assert "open the Sampler in the process that uses it, or start processes by spawn" in str(error)
-        assert (error.field, error.expected, error.found) == ("process", os.getppid(), os.getpid())
-        code = 3
-    finally:
-        os._exit(code)
-found = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-assert (backend.run("decode", inputs)["image"] == image).all()
-sys.exit(found)
-"""
-)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
-@pytest.mark.parametrize(("name", "code"), [("numpy", 0), ("stablehlo", 3), ("saved_model", 3), ("litert", 3)])
-def test_a_forked_child_goes_on_or_says_why_it_cannot(mlp: Artifact, name: str, code: int) -> None:
-    done = run_python(FORK, mlp, name)
-    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
-
-
 QUIET = """
 import os, sys
 from cvae_sdk.backends.quiet import quiet_native_libraries
