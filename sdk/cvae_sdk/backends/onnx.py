@@ -6,14 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 
 from cvae_sdk.artifact import Artifact
 from cvae_sdk.backends import Arrays, Backend
 from cvae_sdk.backends.options import OnnxOptions
+from cvae_sdk.backends.telemetry import onnxruntime_telemetry_off
 from cvae_sdk.errors import ArtifactError, BackendError, BackendUnavailableError, named
 from cvae_sdk.manifest import Format
 from cvae_sdk.onnx_model import MAX_MODEL_BYTES, check_onnx
+
+with onnxruntime_telemetry_off():
+    import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 
 __all__ = ["OnnxBackend"]
 

@@ -24,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class OnnxOptions:
-    """ONNX Runtime, on the form `onnx`: the default."""
+    """ONNX Runtime, on the form `onnx`: the default. Raises InputError for a wrong number of threads."""
 
     threads: int | None = None
     """That one call is spread over; None leaves it to ONNX Runtime, which takes all cores."""
@@ -32,6 +32,9 @@ class OnnxOptions:
     """Of execution, the first choice first; one that is missing is an error."""
     session: Mapping[str, str] = field(default_factory=dict[str, str])
     """ONNX Runtime's own session configuration entries."""
+
+    def __post_init__(self) -> None:
+        _check_threads(self.threads)
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,9 @@ class NumpyOptions:
 class StablehloOptions:
     """JAX, on the form `stablehlo`; needs the extra `stablehlo`."""
 
+    platform: str = "cpu"
+    """Or cuda or tpu, whose float32 products are rounded more coarsely unless JAX is told otherwise."""
+
 
 @dataclass(frozen=True)
 class SavedModelOptions:
@@ -51,10 +57,13 @@ class SavedModelOptions:
 
 @dataclass(frozen=True)
 class LitertOptions:
-    """LiteRT, on the form `litert`; needs the extra `litert`."""
+    """LiteRT, on the form `litert`; needs the extra `litert`. Raises InputError for a wrong number of threads."""
 
     threads: int | None = None
-    """That one call is spread over; None leaves it to LiteRT."""
+    """That one call is spread over; None leaves it to LiteRT, which takes one."""
+
+    def __post_init__(self) -> None:
+        _check_threads(self.threads)
 
 
 @dataclass(frozen=True)
@@ -113,6 +122,11 @@ def _is_header(name: object) -> bool:
     if not isinstance(name, str) or not _HEADER.fullmatch(name):
         return False
     return name.lower() not in _OWN_HEADERS and not name.lower().endswith("-bin")
+
+
+def _check_threads(threads: int | None) -> None:
+    if threads is not None and not _is_between(threads, 0, 1024, int):
+        raise _refusal("threads", "None, or an integer from 1 to 1024", threads)
 
 
 def _is_between(value: object, above: float, most: float, kind: type[float]) -> bool:
