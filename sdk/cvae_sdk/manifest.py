@@ -140,25 +140,32 @@ class Manifest:
         """SHA-256 of the canonical values: two artifacts with one digest are the same artifact."""
         return cast("str", json.loads(self.to_bytes())["digest"])
 
-    def subset(self, formats: tuple[str, ...], extra_files: tuple[str, ...]) -> "Manifest":
+    def subset(
+        self, formats: tuple[str, ...], extra_files: tuple[str, ...], signatures: tuple[str, ...] | None = None
+    ) -> "Manifest":
         """The manifest of an artifact that ships only what lies at these formats' `path`, and the extra files.
 
-        A signature whose files lie elsewhere is left out.
+        A signature whose files lie elsewhere is left out. Where `signatures` are given, a format that has files for
+        each signature ships these signatures' files instead, and its `path` is the first of them; a format that holds
+        its signatures together is shipped whole.
         """
-        kept = {name: self.formats[name] for name in formats}
+        kept = {name: _cut(name, self.formats[name], signatures) for name in formats}
         roots = tuple(PurePosixPath(form.path) for form in kept.values())
+        cut = {path for form in kept.values() for paths in (form.files or {}).values() for path in paths}
+        wanted = {*extra_files, *(cut if signatures is not None else ())}
         files = {
             path: record
             for path, record in self.files.items()
-            if path in extra_files or any(PurePosixPath(path).is_relative_to(root) for root in roots)
+            if path in wanted or any(PurePosixPath(path).is_relative_to(root) for root in roots)
         }
         kept = {name: _restricted(form, files) for name, form in kept.items()}
         carried = {signature for form in kept.values() for signature in form.signatures}
-        signatures = {name: signature for name, signature in self.signatures.items() if name in carried}
-        return Manifest(
-            self.name, self.version, self.created, self.classes, self.latent_dim, self.image_shape,
-            signatures, kept, files, self.training,
-        )  # fmt: skip
+        return replace(
+            self,
+            signatures={name: signature for name, signature in self.signatures.items() if name in carried},
+            formats=kept,
+            files=files,
+        )
 
     def _oldest_schema(self) -> int:
         signatures = self.signatures.values()
@@ -171,6 +178,20 @@ class Manifest:
             ),
             default=1,
         )
+
+
+def _cut(name: str, form: Format, signatures: tuple[str, ...] | None) -> Format:
+    """The format with these signatures' files alone, if it can be cut."""
+    if form.files is None or signatures is None:
+        return form
+    files = {signature: paths for signature, paths in form.files.items() if signature in signatures}
+    named = tuple(signature for signature in form.signatures if signature in files)
+    if not named:
+        raise ManifestError(
+            f"none of {', '.join(signatures)} is among the signatures {', '.join(form.signatures)} of {name}",
+            field=f"formats.{name}.signatures", expected=signatures, found=form.signatures,
+        )  # fmt: skip
+    return replace(form, path=files[named[0]][0], signatures=named, files=files)
 
 
 def _restricted(form: Format, files: Mapping[str, FileRecord]) -> Format:

@@ -660,6 +660,41 @@ def test_a_subset_leaves_out_signatures_whose_files_lie_elsewhere(sign):
     assert set(whole.subset(("onnx",), ("onnx/mix.onnx",)).signatures) == {"decode", "mix"}
 
 
+def two_files() -> dict[str, Any]:
+    """VALUES with an ONNX file for each of decode and mix."""
+    values = edited(("formats", "onnx", "files"), {"decode": ["onnx/decoder.onnx"], "mix": ["onnx/mix.onnx"]})
+    values["formats"]["onnx"]["signatures"] = ["decode", "mix"]
+    values["files"]["onnx/mix.onnx"] = {"sha256": "0" * 64, "bytes": 1}
+    return values
+
+
+@pytest.mark.parametrize(
+    ("kept", "path", "files"),
+    [
+        (("mix",), "onnx/mix.onnx", {"onnx/mix.onnx", "golden.npz"}),
+        (("decode",), "onnx/decoder.onnx", {"onnx/decoder.onnx", "golden.npz"}),
+        (("mix", "decode"), "onnx/decoder.onnx", {"onnx/decoder.onnx", "onnx/mix.onnx", "golden.npz"}),
+    ],
+)
+def test_a_subset_of_signatures_has_their_files_and_points_at_the_first(sign, kept, path, files):
+    subset = Manifest.parse(sign(two_files())).subset(("onnx",), ("golden.npz",), kept)
+    assert set(subset.files) == files
+    assert set(subset.signatures) == set(subset.formats["onnx"].signatures) == set(kept)
+    assert subset.formats["onnx"].path == path
+    assert Manifest.parse(subset.to_bytes()) == subset
+
+
+def test_a_subset_of_signatures_ships_whole_a_format_that_holds_them_together(sign):
+    whole = Manifest.parse(sign(VALUES))
+    assert whole.subset(("saved_model",), (), ("mix",)) == whole.subset(("saved_model",), ())
+
+
+def test_a_subset_of_signatures_that_a_format_has_none_of_is_refused(sign):
+    whole = Manifest.parse(sign(two_files()))
+    with pytest.raises(ManifestError, match=re.escape("none of encode is among the signatures decode, mix of onnx")):
+        whole.subset(("onnx",), (), ("encode",))
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [

@@ -1,13 +1,15 @@
 """ONNX Runtime: the default backend."""
 
+import os
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 
 from cvae_sdk.artifact import Artifact
-from cvae_sdk.backends import Arrays
+from cvae_sdk.backends import Arrays, Backend
 from cvae_sdk.backends.options import OnnxOptions
 from cvae_sdk.errors import ArtifactError, BackendError, BackendUnavailableError, named
 from cvae_sdk.manifest import Format
@@ -36,6 +38,7 @@ class OnnxBackend:
         self._one_hot = np.eye(len(manifest.classes), dtype=np.float32)
         self._sessions: dict[str, Any] = {}
         self._opening = threading.Lock()
+        self._alone: OnnxBackend | None = None
         self._session("decode" if "decode" in self._paths else "mix")
 
     @property
@@ -63,9 +66,21 @@ class OnnxBackend:
                 )  # fmt: skip
         return outputs
 
+    def side_by_side(self) -> tuple[Backend, int]:
+        """Sessions of one thread each, for as many calls as there would be threads in one: their threads never wait."""
+        threads = self._options.threads or _cores()
+        if threads == 1 or self._options.providers != ("CPUExecutionProvider",):
+            return self, 1
+        if self._alone is None:
+            alone = OnnxBackend(self._artifact, replace(self._options, threads=1))
+            with self._opening:
+                self._alone = self._alone or alone
+        return self._alone, threads
+
     def close(self) -> None:
         """Give back the sessions."""
         self._sessions.clear()
+        self._alone = None
 
     def _session(self, signature: str) -> Any:
         with self._opening:
@@ -106,6 +121,11 @@ def _open(model: bytes, options: OnnxOptions) -> Any:
     except Exception as error:  # as above
         raise BackendError(f"ONNX Runtime refuses the model: {_reason(error)}") from error
     return session
+
+
+def _cores() -> int:
+    """Those that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _reason(error: Exception) -> str:
