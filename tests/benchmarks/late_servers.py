@@ -2,18 +2,12 @@
 
 import contextlib
 import multiprocessing
-import os
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # which else tells on stderr of each connection that breaks
-sys.path.insert(0, str(Path(__file__).parents[1] / "sdk"))
 
 from faults.server_fault import GRPC, INFERENCE, REST
 from faults.server_transport import drip_chunks, half_body, half_head, parts, then

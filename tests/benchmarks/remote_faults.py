@@ -10,16 +10,22 @@
 3. Calls of servers that are down, by eight threads, from the first one on that is not tried again since the budget of
    retries is spent: how many requests, or connections where none is read, the server gets for each call.
 
-The servers of 2 and 3 (late_servers.py) are in a process of their own. Takes about two minutes on a machine that does nothing else.
+The servers of 2 and 3 (late_servers.py) are in a process of their own. Takes about two minutes on a quiet machine.
 """
 
 import argparse
 import contextlib
 import functools
+import os
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # which else tells on stderr of each connection that breaks
+sys.path.insert(0, str(Path(__file__).parents[1] / "sdk"))
 
 from faults import servers
 from faults.server_fault import GRPC, INFERENCE, REST, ServerFault
