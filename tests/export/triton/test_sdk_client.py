@@ -58,7 +58,10 @@ def test_a_manifest_can_be_made_of_the_metadata(triton, artifact: Path) -> None:
     backend.close()
 
 
-def test_a_batch_larger_than_triton_takes_is_refused_in_its_words(triton, artifact: Path) -> None:
+def test_a_batch_larger_than_triton_takes_is_refused_in_its_words(
+    triton, artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cvae_sdk.backends.open_inference._MAX_BINARY", 1 << 28)  # else it is split before that
     manifest = Artifact.open(artifact).manifest
     url = f"http://127.0.0.1:{triton.http_port}/v2/models/{artifact.name}"
     backend, _ = open_remote(url, RemoteOptions(max_batch=5000), manifest)
