@@ -50,6 +50,11 @@ class Model:
         return _reopened, (self._place, self._options, self._described_by, self.manifest.digest)
 
     @property
+    def remote(self) -> bool:
+        """Whether a server runs it, so that each drawing has a deadline."""
+        return self._remote
+
+    @property
     def signatures(self) -> frozenset[str]:
         """Those of decode, mix and encode that it has here."""
         return self._running().signatures

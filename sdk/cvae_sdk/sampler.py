@@ -244,7 +244,8 @@ class Sampler(Pictures):
     def _batches(
         self, conditions: Conditions, first: int, total: int, size: int, noise: Latents, output: Output
     ) -> Iterator[Images]:
-        stride = size * max(1, min(_STRIDE, _STRIDE_BYTES // prod(self.image_shape)) // size)
+        most = 0 if self._model.remote else min(_STRIDE, _STRIDE_BYTES // prod(self.image_shape))
+        stride = size * max(1, most // size)
         for start in range(0, total, stride):
             count = min(stride, total - start)
             rows = (np.arange(count) + (first + start) % max(1, len(conditions))) % max(1, len(conditions))

@@ -46,7 +46,7 @@ class Backend(Protocol):
         ...
 
     def side_by_side(self) -> "tuple[Backend, int]":
-        """A Backend for many calls side by side, and how many of them pay: itself and 1 where one takes the machine."""
+        """A Backend for the calls of one drawing, and how many of them pay at once: 1 where one takes the machine."""
         ...
 
     def close(self) -> None:

@@ -71,7 +71,7 @@ class RemoteOptions:
     """A server, for an artifact that is given as its address. Raises InputError for settings that cannot be used."""
 
     deadline: float = 30.0
-    """Seconds that one call may take, with all its tries."""
+    """Seconds that one call may take, with all its requests and their tries; of a stream, each batch."""
     tries: int = 3
     """At most, of one request, and only of what can be tried again; 1 to 3."""
     retry_budget: float = 0.1
