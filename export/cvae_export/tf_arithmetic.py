@@ -5,6 +5,7 @@ Where tf2onnx has no operator for TensorFlow's, an identity of those it has stan
     expm1(x) = tanh(x / 2) (exp(x) + 1)
     log1p(x) = 2 atanh(x / (2 + x))                          near 0; log(1 + x) elsewhere
     erfc(x) = 1 - erf(x)                                     to a rounding of 1, not of itself
+    log2(x) = log(x) / log(2)
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -121,6 +122,14 @@ def _exp2(x: tf.Tensor) -> tf.Tensor:
     return tf.pow(tf.constant(2, x.dtype), x)
 
 
+def _log2(x: tf.Tensor) -> tf.Tensor:
+    return tf.math.log(x) * tf.constant(1 / np.log(2), x.dtype)
+
+
+def _one_minus_square(x: tf.Tensor) -> tf.Tensor:
+    return (1 + x) * (1 - x)  # exact near 1, as JAX computes it
+
+
 def _cbrt(x: tf.Tensor) -> tf.Tensor:
     return tf.sign(x) * tf.pow(tf.abs(x), tf.constant(1 / 3, x.dtype))
 
@@ -164,6 +173,7 @@ ARITHMETIC: Mapping[str, Callable[..., Any]] = {
     "le": _elementwise(tf.less_equal),
     "log": _elementwise(tf.math.log),
     "log1p": _elementwise(_log1p),
+    "log2": _elementwise(_log2),
     "logistic": _elementwise(tf.sigmoid),
     "lt": _elementwise(tf.less),
     "max": _elementwise(tf.maximum),
@@ -172,6 +182,7 @@ ARITHMETIC: Mapping[str, Callable[..., Any]] = {
     "ne": _elementwise(tf.not_equal),
     "neg": _elementwise(tf.negative),
     "not": _logical(tf.logical_not),
+    "one_minus_square": _elementwise(_one_minus_square),
     "or": _logical(tf.logical_or),
     "pow": _elementwise(lambda x, y: tf.pow(x, tf.cast(y, x.dtype))),
     "reduce_and": _reduction(tf.reduce_all),
