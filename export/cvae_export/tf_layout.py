@@ -82,7 +82,7 @@ def _stack(shapes: Shapes, shape: Any, /, *operands: tf.Tensor, axis: int, **_: 
 
 
 def _unstack(shapes: Shapes, shape: Any, x: tf.Tensor, /, *, axis: int, **_: Any) -> list[tf.Tensor]:
-    return tf.unstack(x, axis=axis)
+    return [tf.squeeze(part, axis=[axis]) for part in tf.split(x, [1] * int(x.shape[axis]), axis=axis)]
 
 
 def _tile(shapes: Shapes, shape: Any, x: tf.Tensor, /, *, reps: Sequence[Any], **_: Any) -> tf.Tensor:
