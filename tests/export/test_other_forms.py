@@ -15,6 +15,8 @@ from safetensors import safe_open
 from cvae_export import ParityError, build_decoder, export_run
 from cvae_export.forms import get_forms
 from cvae_export.numpy_decoder import generate, read_weights
+from cvae_export.onnx_graph import to_onnx
+from cvae_export.onnx_small import to_int8
 from cvae_export.weights import WEIGHTS
 from cvae_sdk import Manifest, Sampler
 from cvae_training import Run
@@ -81,6 +83,22 @@ class TestSmallOnnx:
         expected = 2 if run.config.model.flow_layers else 3
         assert sum(node.op_type == "MatMulInteger" for node in nodes) == expected
         assert not [node for node in nodes if node.op_type == "ConvInteger"]
+
+    def test_int8_leaves_a_learned_prior_in_float32_however_many_latents_it_has(
+        self, make_run: Callable[..., Run]
+    ) -> None:
+        """best-fashion's layers are 256 by 128, with every side above 64; each is a 30th of all products or less."""
+        run = make_run("best-fashion")
+        nodes = to_int8(to_onnx(build_decoder(run).functions["decode"])).graph.node
+        flow_products = 3 * run.config.model.flow_layers
+        products = [node.op_type for node in nodes if node.op_type.startswith("MatMul")]
+        assert products == ["MatMul"] * (flow_products + 2) + ["MatMulInteger"] * 2
+
+    def test_int8_of_small_products_alone_is_the_model_as_it_is(self) -> None:
+        model = onnx.parser.parse_model(
+            '<ir_version: 8, opset_import: ["": 17]> g (float[n, 2] x) => (float[n, 2] y) { y = Relu(x) }'
+        )
+        assert to_int8(model) == model
 
     def test_int8_weights_have_7_bits(self, complete: Path) -> None:
         model = onnx.load(complete / "onnx_int8" / "decoder.onnx")
