@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cvae_export.artifact import FORMS, export, export_run
     from cvae_export.decoder import Decoder, build_decoder
-    from cvae_export.errors import DecoderError, ExportError, ParityError, UnsupportedPrimitiveError
+    from cvae_export.errors import DecoderError, ExportError, FormWarning, ParityError, UnsupportedPrimitiveError
     from cvae_export.serving_base import publish
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Decoder",
     "DecoderError",
     "ExportError",
+    "FormWarning",
     "ParityError",
     "UnsupportedPrimitiveError",
     "build_decoder",
@@ -33,6 +34,7 @@ _MODULES = {
     "build_decoder": "decoder",
     "DecoderError": "errors",
     "ExportError": "errors",
+    "FormWarning": "errors",
     "ParityError": "errors",
     "UnsupportedPrimitiveError": "errors",
     "publish": "serving_base",

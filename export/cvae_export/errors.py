@@ -5,11 +5,13 @@ CvaeError (cvae_sdk)
     ├── DecoderError                a decoder, or what is said of it, is not what can be exported
     ├── ParityError                 a written form differs from the JAX model
     └── UnsupportedPrimitiveError   the plain TensorFlow graph has no rule for an operation of the model
+
+and a warning: FormWarning          a form is left out that the decoder cannot have
 """
 
 from cvae_sdk import CvaeError
 
-__all__ = ["DecoderError", "ExportError", "ParityError", "UnsupportedPrimitiveError"]
+__all__ = ["DecoderError", "ExportError", "FormWarning", "ParityError", "UnsupportedPrimitiveError"]
 
 
 class ExportError(CvaeError):
@@ -26,3 +28,7 @@ class ParityError(ExportError):
 
 class UnsupportedPrimitiveError(ExportError):
     """The plain graph does not know a primitive, or a use of one."""
+
+
+class FormWarning(UserWarning):
+    """A form was asked for with all others, and left out: the decoder cannot have it."""

@@ -187,12 +187,12 @@ def test_a_form_that_differs_leaves_nothing_behind(article_run: Run, tmp_path: P
 
 
 def test_an_artifact_that_the_sdk_cannot_read_is_not_kept(article_run: Run, tmp_path: Path, monkeypatch) -> None:
-    write_goldens = cvae_export.artifact._write_goldens
+    write_goldens = cvae_export.artifact.write_goldens
 
     def wrong(path: Path, decoder, reference) -> None:
         write_goldens(path, decoder, lambda z, label: reference(z, label) * 0.9)
 
-    monkeypatch.setattr(cvae_export.artifact, "_write_goldens", wrong)
+    monkeypatch.setattr(cvae_export.artifact, "write_goldens", wrong)
     from cvae_sdk import GoldenError
 
     with pytest.raises(GoldenError):

@@ -16,10 +16,12 @@ import tensorflow as tf
 from flax import nnx
 
 import cvae_export
-from cvae_export import DecoderError, ExportError, UnsupportedPrimitiveError
+from cvae_export import DecoderError, ExportError, FormWarning, UnsupportedPrimitiveError
+from cvae_export.forms import CATALOG
 from cvae_export.onnx import ONNX
 from cvae_export.stablehlo import STABLEHLO
 from cvae_export.tf_rules import RULES
+from cvae_export.weights import WEIGHTS
 from cvae_sdk import Manifest, Sampler
 from cvae_sdk.command import main as cvae
 from cvae_training import Run
@@ -204,6 +206,32 @@ def test_what_a_forms_library_raises_is_told_in_one_line(tmp_path: Path) -> None
     with pytest.raises(ExportError, match=r"^onnx cannot be written: RuntimeError: no kernel$"):
         export_equinox(equinox_decode, tmp_path / "out", forms=(STABLEHLO, dataclasses.replace(ONNX, write=write)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_all_is_every_form_that_it_can_have_and_a_warning_names_the_other(tmp_path: Path) -> None:
+    with pytest.warns(FormWarning, match="^weights is left out: only a network that cvae-train trained has one$"):
+        export_equinox(equinox_decode, tmp_path / "out", forms=("all",))
+    formats = Manifest.parse((tmp_path / "out" / "manifest.json").read_bytes()).formats
+    assert set(formats) == {entry.name for entry in CATALOG} - {"weights"}
+    for name, form in formats.items():
+        assert form.parity.max_abs_error <= (form.parity.tolerance if name.startswith("onnx_") else TOLERANCE)
+
+
+@pytest.mark.parametrize("names", [("weights",), ("onnx", "weights"), ("all", "weights")])
+def test_a_form_that_it_cannot_have_fails_where_it_is_named(names: tuple[str, ...], tmp_path: Path) -> None:
+    message = "^weights: only a network that cvae-train trained has one: leave weights out of the forms$"
+    with pytest.raises(ExportError, match=message):
+        export_equinox(equinox_decode, tmp_path / "out", forms=names)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_form_that_it_can_have_is_told(tmp_path: Path) -> None:
+    maybe = dataclasses.replace(WEIGHTS, if_possible=True)
+    with (
+        pytest.warns(FormWarning, match="weights is left out"),
+        pytest.raises(ExportError, match="no form is asked for that this decoder can have"),
+    ):
+        export_equinox(equinox_decode, tmp_path / "out", forms=(maybe,))
 
 
 def examples() -> list[str]:

@@ -7,6 +7,7 @@ def test_the_public_names_are_these() -> None:
         "DecoderError",
         "ExportError",
         "FORMS",
+        "FormWarning",
         "ParityError",
         "UnsupportedPrimitiveError",
         "build_decoder",
