@@ -5,6 +5,7 @@ The folder appears whole or not at all, whatever stops the export.
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from cvae_export.clock import created
 from cvae_export.decoder import Decoder
 from cvae_export.decoder_checks import check_decoder
 from cvae_export.differences import DifferenceLog
-from cvae_export.errors import ExportError
+from cvae_export.errors import ExportError, FormWarning, ImpossibleFormError
 from cvae_export.form import Form
 from cvae_export.forms import get_forms
-from cvae_export.gate import forms_of, pass_gate
+from cvae_export.gate import pass_gate
 from cvae_export.kserve import write_kserve
 from cvae_export.own_decoder import own_decoder
 from cvae_export.recorded_images import sample_images, write_goldens
@@ -92,7 +93,7 @@ def export(
     images float32 [batch, *image_shape] in [0, 1]: of any batch size, each from its own row. `params` is a pytree of
     arrays; `classes` are distinct names in the order of labels. `mix_fn(params, z, class_weights)`, where there is
     one, takes float32 [batch, classes] in the label's place, rows that sum to 1. `licence` goes into the card's header.
-    What "all" in `forms` leaves out, since only a run has it, a FormWarning names.
+    A FormWarning names what "all" in `forms` leaves out.
 
     Raises DecoderError for a function that is not so, UnsupportedPrimitiveError for an operation that a form cannot
     have, with its line, and what `export_run` raises; then nothing is left behind.
@@ -120,11 +121,11 @@ def _export(
     if os.path.lexists(out):
         raise ExportError(f"{out} exists: choose another folder, or remove it first")
     subject = make_subject()
-    possible = forms_of(subject.decoder, _asked(forms))
+    asked = _asked(forms)
     check_decoder(subject.decoder)
     try:
         with appearing_whole(out) as folder:
-            manifest = _fill(folder, subject, name or out.resolve().name, version, possible, timings, on_form, on_step)
+            manifest = _fill(folder, subject, name or out.resolve().name, version, asked, timings, on_form, on_step)
             _check_with_sdk(folder)
     except OSError as error:
         raise ExportError(f"cannot write {out}: {error.strerror or error}") from error
@@ -150,10 +151,19 @@ def _fill(
     formats: dict[str, Format] = {}
     differences: dict[str, DifferenceLog] = {}
     for form in forms:
-        formats[form.name], differences[form.name] = pass_gate(form, decoder, folder, on_step)
+        try:
+            formats[form.name], differences[form.name] = pass_gate(form, decoder, folder, on_step)
+        except ImpossibleFormError as error:
+            if not form.if_possible:
+                raise
+            warnings.warn(f"{form.name} is left out: {error.reason}", FormWarning, stacklevel=4)
+            continue
         on_form(form.name, formats[form.name])
         if form.path in (SAVED_MODEL.path, SAVED_MODEL_XLA.path):
             version_folder(folder / form.path).rename(folder / form.path / str(version))
+    forms = [form for form in forms if form.name in formats]
+    if not forms:
+        raise ExportError("no form is asked for that this decoder can have")
     if SAVED_MODEL.name in formats:
         on_step(SAVED_MODEL.name, "warming up")
         _prepare_for_tf_serving(folder, name, len(decoder.classes))

@@ -3,6 +3,7 @@
 CvaeError (cvae_sdk)
 └── ExportError                     the artifact could not be made; nothing is left behind
     ├── DecoderError                a decoder, or what is said of it, is not what can be exported
+    ├── ImpossibleFormError         a form cannot hold this decoder, and others can
     ├── ParityError                 a written form differs from the JAX model
     └── UnsupportedPrimitiveError   the plain TensorFlow graph has no rule for an operation of the model
 
@@ -11,7 +12,14 @@ and a warning: FormWarning          a form is left out that the decoder cannot h
 
 from cvae_sdk import CvaeError
 
-__all__ = ["DecoderError", "ExportError", "FormWarning", "ParityError", "UnsupportedPrimitiveError"]
+__all__ = [
+    "DecoderError",
+    "ExportError",
+    "FormWarning",
+    "ImpossibleFormError",
+    "ParityError",
+    "UnsupportedPrimitiveError",
+]
 
 
 class ExportError(CvaeError):
@@ -20,6 +28,14 @@ class ExportError(CvaeError):
 
 class DecoderError(ExportError):
     """A decoder, its parameters or its description is not what can be exported."""
+
+
+class ImpossibleFormError(ExportError):
+    """A form cannot hold this decoder; `reason` says why, and others may."""
+
+    def __init__(self, form: str, reason: str) -> None:
+        super().__init__(f"{form}: {reason}: leave {form} out of the forms")
+        self.reason = reason
 
 
 class ParityError(ExportError):

@@ -65,7 +65,5 @@ class Form:
     """How far a pixel in [0, 1] may be from the JAX model's."""
     latent_tolerance: float = LATENT_TOLERANCE
     """How far an encoder's mean and logvar may be, relative to a value above 1."""
-    lacking: Callable[[Decoder], str] = field(default=lambda decoder: "", repr=False)
-    """Why a decoder cannot have this form; empty where it can."""
     if_possible: bool = False
-    """Leave the form out of the artifact of a decoder that cannot have it, in place of an error."""
+    """Leave the form out of the artifact of a decoder that cannot have it, in place of an ImpossibleFormError."""

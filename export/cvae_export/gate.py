@@ -3,41 +3,21 @@
 What a form's libraries raise of a user's own function, nobody knows: it is told in one line.
 """
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from cvae_export.decoder import Decoder
 from cvae_export.differences import DifferenceLog
-from cvae_export.errors import ExportError, FormWarning
+from cvae_export.errors import ExportError
 from cvae_export.form import Form
 from cvae_export.oldest_runtimes import oldest_runtime
 from cvae_export.parity import Arrays, Observer, measure_parity
 from cvae_sdk import CvaeError
 from cvae_sdk.manifest import Format
 
-__all__ = ["forms_of", "pass_gate"]
-
-
-def forms_of(decoder: Decoder, forms: Sequence[Form]) -> tuple[Form, ...]:
-    """Those that the decoder can have, with a FormWarning for each that may be left out and is.
-
-    Raises ExportError for one that may not, and where none is left.
-    """
-    possible: list[Form] = []
-    for form in forms:
-        reason = form.lacking(decoder)
-        if not reason:
-            possible.append(form)
-        elif form.if_possible:
-            warnings.warn(f"{form.name} is left out: {reason}", FormWarning, stacklevel=2)
-        else:
-            raise ExportError(f"{form.name}: {reason}: leave {form.name} out of the forms")
-    if not possible:
-        raise ExportError("no form is asked for that this decoder can have")
-    return tuple(possible)
+__all__ = ["pass_gate"]
 
 
 def pass_gate(
@@ -45,8 +25,8 @@ def pass_gate(
 ) -> tuple[Format, DifferenceLog]:
     """Write a form into the artifact's `folder`, and give what it is, and how each of its images differs from JAX's.
 
-    `on_step` is told of the form's name and what is done next. Raises ParityError for a form that differs, ExportError
-    for one that cannot be written, opened or run.
+    `on_step` is told of the form's name and what is done next. Raises ParityError for a form that differs,
+    ImpossibleFormError for one that cannot hold the decoder, ExportError for one that cannot be written, opened or run.
     """
     on_step(form.name, "writing")
     with _in_one_line(f"{form.name} cannot be written"):

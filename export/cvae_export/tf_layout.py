@@ -82,7 +82,9 @@ def _stack(shapes: Shapes, shape: Any, /, *operands: tf.Tensor, axis: int, **_: 
 
 
 def _unstack(shapes: Shapes, shape: Any, x: tf.Tensor, /, *, axis: int, **_: Any) -> list[tf.Tensor]:
-    return [tf.squeeze(part, axis=[axis]) for part in tf.split(x, [1] * int(x.shape[axis]), axis=axis)]
+    size = x.shape[axis]
+    assert size is not None  # the batch alone is free, and JAX unstacks no such axis
+    return [tf.squeeze(part, axis=[axis]) for part in tf.split(x, [1] * size, axis=axis)]
 
 
 def _tile(shapes: Shapes, shape: Any, x: tf.Tensor, /, *, reps: Sequence[Any], **_: Any) -> tf.Tensor:

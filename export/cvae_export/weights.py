@@ -13,17 +13,16 @@ import numpy as np
 from safetensors.numpy import save
 
 from cvae_export.decoder import Decoder
+from cvae_export.errors import ImpossibleFormError
 from cvae_export.form import Form, Loaded, Runner, Written
 from cvae_export.numpy_decoder import generate, read_weights
 
 __all__ = ["WEIGHTS"]
 
 
-def _lacking(decoder: Decoder) -> str:
-    return "" if decoder.network is not None else "only a network that cvae-train trained has one"
-
-
 def _write(decoder: Decoder, path: Path) -> Written:
+    if decoder.network is None:
+        raise ImpossibleFormError("weights", "only a network that cvae-train trained has this form")
     # One entry, since the library writes several in an order that changes from run to run.
     metadata = {"network": json.dumps(decoder.network, sort_keys=True)}
     path.write_bytes(save({name: np.ascontiguousarray(array) for name, array in decoder.parameters.items()}, metadata))
@@ -46,4 +45,4 @@ def _load(path: Path) -> Iterable[Loaded]:
     ]
 
 
-WEIGHTS = Form("weights", "weights.safetensors", _write, _load, lacking=_lacking)
+WEIGHTS = Form("weights", "weights.safetensors", _write, _load)

@@ -3,8 +3,9 @@
     .venv/bin/python tests/benchmarks/forms_table.py RUN_OR_ARTIFACT...
 
 A form's images of 2,000 latents are compared with the JAX model's: for a run its own, for an artifact those of its
-StableHLO, whose manifest says how far they are from the run's. Times are those of cvae_export.speed: in turns, the
-libraries imported before.
+StableHLO, whose manifest says how far they are from the run's. Of a run, each form and the JAX model itself are also
+compared with the same model in float64, which is what all of them round. Times are those of cvae_export.speed: in
+turns, the libraries imported before.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +28,21 @@ from cvae_export.forms import get_forms
 from cvae_export.speed import machine, measure_speeds, size_in_bytes
 from cvae_sdk.latents import standard_normal_latents
 from cvae_sdk.manifest import MANIFEST_NAME, Manifest
-from cvae_training import load_run
+from cvae_training import Run, load_run
 
 BATCH_SIZES = (1, 16, 256, 4096)
 IMAGES = 2000
-HEADS = ("form", "max_abs_error", "> 1 level", "> 8 levels", "bytes", "open", "first call", *BATCH_SIZES)
+HEADS = (
+    "form",
+    "max_abs_error",
+    "from float64",
+    "> 1 level",
+    "> 8 levels",
+    "bytes",
+    "open",
+    "first call",
+    *BATCH_SIZES,
+)
 
 Decode = Callable[[dict[str, np.ndarray]], np.ndarray]
 
@@ -42,7 +54,26 @@ def decode_of(form: Form, folder: Path) -> Decode | None:
     return None
 
 
-def rows_of(folder: Path, reference: Decode | None) -> list[list[str]]:
+def in_float64(run: Run) -> Decode:
+    """The run's model with its parameters and all that is computed of them in float64."""
+    wide = replace(run, params=jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), run.params))
+
+    def decode(inputs: dict[str, np.ndarray]) -> np.ndarray:
+        with jax.enable_x64(True):
+            call = jax.jit(build_decoder(wide).functions["decode"].positional)
+            image = np.asarray(call(inputs["z"].astype(np.float64), inputs["label"]))
+        assert image.dtype == np.float64
+        return image
+
+    return decode
+
+
+def off(truth: np.ndarray | None, image: np.ndarray) -> str:
+    """The largest difference of a pixel from float64's, as the table has it."""
+    return "" if truth is None else f"{np.abs(image - truth).max():.1e}"
+
+
+def rows_of(folder: Path, reference: Decode | None, exact: Decode | None = None) -> list[list[str]]:
     """The table of the artifact in `folder`; its StableHLO is the reference where none is given."""
     manifest = Manifest.parse((folder / MANIFEST_NAME).read_bytes())
     forms = get_forms(tuple(manifest.formats))
@@ -55,20 +86,22 @@ def rows_of(folder: Path, reference: Decode | None) -> list[list[str]]:
     z = standard_normal_latents(3, 0, IMAGES, manifest.latent_dim)
     label = (np.arange(IMAGES) % len(manifest.classes)).astype(np.int32)
     expected = reference({"z": z, "label": label})
+    truth = None if exact is None else exact({"z": z, "label": label})
     speeds = measure_speeds(forms, folder, manifest.latent_dim, len(manifest.classes), BATCH_SIZES)
-    rows = []
+    rows = [["JAX itself", "0", off(truth, expected), *["" for _ in HEADS[3:]]]]
     for form in forms:
         decode = decode_of(form, folder)
         if decode is None:
             continue
-        log = DifferenceLog()
-        log.add(expected, decode({"z": z, "label": label}), label)
+        log, image = DifferenceLog(), decode({"z": z, "label": label})
+        log.add(expected, image, label)
         found, speed = log.overall(), speeds[form.name]
         times = (speed.load, speed.first_call, *(speed.calls[batch] for batch in BATCH_SIZES))
         rows.append(
             [
                 form.name,
                 f"{found.largest:.1e}",
+                off(truth, image),
                 f"{100 * found.off_by_more_than_1:.3g} %",
                 f"{100 * found.off_by_more_than_8:.3g} %",
                 f"{size_in_bytes(folder / form.path):,}",
@@ -85,7 +118,11 @@ def table_of(path: Path) -> list[list[str]]:
     call = jax.jit(build_decoder(run).functions["decode"].positional)
     with tempfile.TemporaryDirectory() as folder:
         export_run(run, Path(folder) / "artifact", forms=get_forms(("all",)))
-        return rows_of(Path(folder) / "artifact", lambda inputs: np.asarray(call(inputs["z"], inputs["label"])))
+
+        def reference(inputs: dict[str, np.ndarray]) -> np.ndarray:
+            return np.asarray(call(inputs["z"], inputs["label"]))
+
+        return rows_of(Path(folder) / "artifact", reference, in_float64(run))
 
 
 def main() -> None:

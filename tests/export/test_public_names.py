@@ -8,6 +8,7 @@ def test_the_public_names_are_these() -> None:
         "ExportError",
         "FORMS",
         "FormWarning",
+        "ImpossibleFormError",
         "ParityError",
         "UnsupportedPrimitiveError",
         "build_decoder",

@@ -218,6 +218,14 @@ def test_small_and_large_numbers_keep_their_precision(name: str) -> None:
         np.testing.assert_allclose(got, expected, rtol=3e-6)  # exp(80) is ill-conditioned: 80 roundings
 
 
+def test_log1p_is_exact_to_a_few_roundings_on_both_sides_of_its_seams() -> None:
+    """A series of five terms between -1/4 and 1/2, a logarithm outside."""
+    x = np.linspace(-0.9, 2, 200_001, dtype=np.float32)
+    expected = np.log1p(x.astype(np.float64))
+    got = RULES["log1p"](None, None, tf.constant(x)).numpy()
+    np.testing.assert_allclose(got, expected, rtol=4e-7)  # 1 + x is rounded by 6e-8, beside a logarithm of 0.29
+
+
 @pytest.mark.parametrize(
     "options",
     [
