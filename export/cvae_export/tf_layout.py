@@ -82,9 +82,8 @@ def _stack(shapes: Shapes, shape: Any, /, *operands: tf.Tensor, axis: int, **_: 
 
 
 def _unstack(shapes: Shapes, shape: Any, x: tf.Tensor, /, *, axis: int, **_: Any) -> list[tf.Tensor]:
-    size = x.shape[axis]
-    assert size is not None  # the batch alone is free, and JAX unstacks no such axis
-    return [tf.squeeze(part, axis=[axis]) for part in tf.split(x, [1] * size, axis=axis)]
+    sizes = [1] * (x.shape[axis] or 0)  # the batch alone is free, and JAX unstacks no such axis
+    return [tf.squeeze(part, axis=[axis]) for part in tf.split(x, sizes, axis=axis)]
 
 
 def _tile(shapes: Shapes, shape: Any, x: tf.Tensor, /, *, reps: Sequence[Any], **_: Any) -> tf.Tensor:
