@@ -13,7 +13,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +20,15 @@ import numpy as np
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import jax
 
-from cvae_export import build_decoder, export_run
+from cvae_export import Decoder, build_decoder, export_run
 from cvae_export.differences import DifferenceLog
 from cvae_export.form import Form
 from cvae_export.forms import get_forms
+from cvae_export.numpy_decoder import generate
 from cvae_export.speed import machine, measure_speeds, size_in_bytes
 from cvae_sdk.latents import standard_normal_latents
 from cvae_sdk.manifest import MANIFEST_NAME, Manifest
-from cvae_training import Run, load_run
+from cvae_training import load_run
 
 BATCH_SIZES = (1, 16, 256, 4096)
 IMAGES = 2000
@@ -54,14 +54,14 @@ def decode_of(form: Form, folder: Path) -> Decode | None:
     return None
 
 
-def in_float64(run: Run) -> Decode:
-    """The run's model with its parameters and all that is computed of them in float64."""
-    wide = replace(run, params=jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), run.params))
+def in_float64(decoder: Decoder) -> Decode:
+    """The model of the same parameters with all that is computed of them in float64, by NumPy: Flax's rounds between."""
+    assert decoder.network is not None
+    parameters = {name: array.astype(np.float64) for name, array in decoder.parameters.items()}
+    one_hot = np.eye(len(decoder.classes))
 
     def decode(inputs: dict[str, np.ndarray]) -> np.ndarray:
-        with jax.enable_x64(True):
-            call = jax.jit(build_decoder(wide).functions["decode"].positional)
-            image = np.asarray(call(inputs["z"].astype(np.float64), inputs["label"]))
+        image = generate(parameters, decoder.network, inputs["z"].astype(np.float64), one_hot[inputs["label"]])
         assert image.dtype == np.float64
         return image
 
@@ -115,14 +115,15 @@ def table_of(path: Path) -> list[list[str]]:
     if (path / MANIFEST_NAME).is_file():
         return rows_of(path, None)
     run = load_run(path)
-    call = jax.jit(build_decoder(run).functions["decode"].positional)
+    decoder = build_decoder(run)
+    call = jax.jit(decoder.functions["decode"].positional)
     with tempfile.TemporaryDirectory() as folder:
         export_run(run, Path(folder) / "artifact", forms=get_forms(("all",)))
 
         def reference(inputs: dict[str, np.ndarray]) -> np.ndarray:
             return np.asarray(call(inputs["z"], inputs["label"]))
 
-        return rows_of(Path(folder) / "artifact", reference, in_float64(run))
+        return rows_of(Path(folder) / "artifact", reference, in_float64(decoder))
 
 
 def main() -> None:
