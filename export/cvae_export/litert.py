@@ -1,6 +1,6 @@
 """LiteRT (TensorFlow Lite) from the plain TensorFlow graph: for phones and small boards, any batch.
 
-litert/decoder.tflite    signatures decode and mix; built-in operators only, weights held once
+litert/decoder.tflite    the signatures decode, mix and encode; built-in operators only, weights held once
 """
 
 import re

@@ -95,15 +95,16 @@ def rows_of(folder: Path, times: bool, reference: Decode | None = None, exact: D
     expected = reference({"z": z, "label": label})
     truth = None if exact is None else exact({"z": z, "label": label})
     rows = [[manifest.name, "JAX itself", "0", off(truth, expected), *["" for _ in HEADS[4:]]]]
-    sizes = BATCH_SIZES if times else ()
-    speeds = measure_speeds(
-        forms,
-        folder,
-        manifest.latent_dim,
-        len(manifest.classes),
-        sizes,
-        on_step=lambda name, what: step(f"{manifest.name}: {name}: {what}"),
-    )
+    speeds = {}
+    if times:
+        speeds = measure_speeds(
+            forms,
+            folder,
+            manifest.latent_dim,
+            len(manifest.classes),
+            BATCH_SIZES,
+            on_step=lambda name, what: step(f"{manifest.name}: {name}: {what}"),
+        )
     for form in forms:
         decode = decode_of(form, folder)
         if decode is None:
@@ -111,8 +112,8 @@ def rows_of(folder: Path, times: bool, reference: Decode | None = None, exact: D
         step(f"{manifest.name}: {form.name}: {IMAGES} images, to be compared")
         log, image = DifferenceLog(), decode({"z": z, "label": label})
         log.add(expected, image, label)
-        found, speed = log.overall(), speeds[form.name]
-        seconds = (speed.load, speed.first_call, *(speed.calls[batch] for batch in sizes)) if times else ()
+        found, speed = log.overall(), speeds.get(form.name)
+        seconds = (speed.load, speed.first_call, *(speed.calls[batch] for batch in BATCH_SIZES)) if speed else ()
         rows.append(
             [
                 manifest.name,
