@@ -4,7 +4,7 @@ An optional form's library comes with an extra of this distribution. A form's ow
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -84,8 +84,9 @@ DEFAULT_FORMS = tuple(entry.name for entry in CATALOG if entry.default)
 
 
 def get_forms(names: Sequence[str] = DEFAULT_FORMS, opset: int | None = None) -> "tuple[Form, ...]":
-    """The forms of these names, in the catalog's order, ONNX at an opset; "all" is every one.
+    """The forms of these names, in the catalog's order, ONNX at an opset.
 
+    "all" is every form that the decoder can have: one of no other name is left out, with a warning, where it cannot.
     Raises ExportError for a name that is not known, or a form whose library is not installed.
     """
     known = [entry.name for entry in CATALOG]
@@ -94,7 +95,7 @@ def get_forms(names: Sequence[str] = DEFAULT_FORMS, opset: int | None = None) ->
     wanted = [entry for entry in CATALOG if entry.name in names or "all" in names]
     if not wanted:
         raise ExportError(f"no form is asked for: give one or more of {', '.join(known)}")
-    return tuple(entry.form(opset) for entry in wanted)
+    return tuple(replace(entry.form(opset), if_possible=entry.name not in names) for entry in wanted)
 
 
 def listing() -> str:
