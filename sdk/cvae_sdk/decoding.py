@@ -5,11 +5,13 @@ from typing import Any, Self, cast
 import numpy as np
 import numpy.typing as npt
 
+from cvae_sdk.arguments import checked_unmasked
 from cvae_sdk.backends.options import BackendOptions
 from cvae_sdk.conditions import Conditions, to_conditions, to_weights
-from cvae_sdk.errors import ArtifactError, InputError
+from cvae_sdk.errors import ArtifactError, InputError, one_line
 from cvae_sdk.labels import to_labels
 from cvae_sdk.manifest import Manifest
+from cvae_sdk.memory import check_images_fit
 from cvae_sdk.model import Model, Place
 
 __all__ = ["Decoding"]
@@ -72,7 +74,7 @@ class Decoding:
         InputError, and ArtifactError where the model has no `mix`.
         """
         rows = self._latents(z)
-        weights = np.asarray(class_weights)
+        weights = _as_array(class_weights)
         if weights.ndim != 2:
             expected = f"floats of shape (batch, {len(self.classes)})"
             raise InputError(
@@ -148,6 +150,8 @@ class Decoding:
                 f"z must have shape (batch, {self.latent_dim}), got {rows.shape}",
                 field="z", expected=("batch", self.latent_dim), found=rows.shape,
             )  # fmt: skip
+        checked_unmasked("z", rows)
+        check_images_fit(len(rows), self.image_shape, "z", rows.itemsize)
         if len(rows) > 0 and not (rows.max() <= MOST_LATENT and rows.min() >= -MOST_LATENT):  # no NaN passes either
             found = float(rows[~(np.abs(rows) <= MOST_LATENT)][0])
             raise InputError(
@@ -172,6 +176,8 @@ class Decoding:
                 f"images must have shape (n, {', '.join(map(str, shape))}), got {given.shape}",
                 field="images", expected=("n", *shape), found=given.shape,
             )  # fmt: skip
+        checked_unmasked("images", given)
+        check_images_fit(len(given), shape, "images", np.dtype(np.float32).itemsize)
         pixels = given.reshape(-1, *shape).astype(np.float32)
         if given.dtype == np.uint8:
             pixels /= np.float32(255)
@@ -179,3 +185,14 @@ class Decoding:
             found = float(pixels[~((pixels >= 0) & (pixels <= 1))][0])
             raise InputError(f"images must lie in [0, 1], got {found}", field="images", expected="[0, 1]", found=found)
         return pixels
+
+
+def _as_array(class_weights: object) -> npt.NDArray[Any]:
+    checked_unmasked("class_weights", class_weights)
+    try:
+        return np.asarray(class_weights)
+    except ValueError as error:  # rows of different lengths
+        raise InputError(
+            f"class weights must be rows of floats of one length, got {one_line(class_weights)}",
+            field="class_weights", expected="rows of one length", found=class_weights,
+        ) from error  # fmt: skip
