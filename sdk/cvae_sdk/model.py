@@ -151,7 +151,7 @@ def _check_same(manifest: Manifest, digest: str) -> None:
 
 
 def _check_place(name: str, place: object) -> None:
-    path: object = os.fspath(cast("Any", place)) if isinstance(place, os.PathLike) else place
+    path = os.fspath(cast("os.PathLike[Any]", place)) if isinstance(place, os.PathLike) else place
     if place is None or (isinstance(path, str) and path):
         return
     expected = "a folder, the name of an artifact or an address"
