@@ -1,7 +1,7 @@
 """Numbers that a call is given, checked: each of its type and in its range, or an InputError that names it."""
 
 import math
-import secrets
+import os
 from typing import cast
 
 import numpy as np
@@ -42,7 +42,7 @@ def checked_total(total: object) -> int:
 def checked_seed(seed: object) -> int:
     """A seed from 0 to 2^64 - 1; of the system's own randomness for None."""
     if seed is None:
-        return secrets.randbits(64)
+        return int.from_bytes(os.urandom(8), "little")
     if _is_no_integer(seed) or not 0 <= cast("int", seed) < INDEX_END:
         raise _wrong("seed", "an integer from 0 to 2^64 - 1", seed)
     return int(cast("int", seed))
@@ -86,7 +86,7 @@ def checked_real(name: str, value: object, least: float, most: float) -> float:
 
 def checked_unmasked(name: str, array: object) -> None:
     """No masked array: a model takes all that is in it."""
-    if hasattr(array, "mask"):
+    if type(array) is not np.ndarray and hasattr(array, "mask"):
         raise InputError(
             f"{name} must not be masked, got {type(array).__name__}: use its filled()",
             field=name, expected="an array without a mask", found=type(array).__name__,

@@ -42,7 +42,7 @@ def to_labels(values: object, classes: tuple[str, ...]) -> npt.NDArray[np.int32]
         check_fits(len(array), _BYTES_OF_A_LABEL, "labels", "label")
         if array.dtype.kind in "iu":
             outside = _outside(array, len(classes))
-            if outside.any():
+            if np.count_nonzero(outside):  # much faster than any, where there are few
                 to_label(array[outside][0], classes)
             return np.ascontiguousarray(array, np.int32)
         values = cast("list[object]", array.tolist())

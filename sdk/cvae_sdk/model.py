@@ -9,14 +9,16 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from cvae_sdk.artifact import SHIPPED, Artifact, locate
 from cvae_sdk.backends import Arrays, Backend, open_backend
 from cvae_sdk.backends.options import BACKENDS, BackendOptions, OnnxOptions, RemoteOptions
 from cvae_sdk.errors import ArtifactError, ClosedError, InputError, one_line
 from cvae_sdk.manifest import Manifest
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["Model", "Place"]
 
@@ -72,6 +74,8 @@ class Model:
         with self._lock:
             self._check_open()
             if self._workers is None:
+                from concurrent.futures import ThreadPoolExecutor  # takes a tenth of this package's time to import
+
                 self._workers = ThreadPoolExecutor(workers, thread_name_prefix="cvae")
             # While the lock is held, so that close comes after all calls are under way or before any.
             results = self._workers.map(call, items)
