@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from cvae_sdk.arguments import checked_unmasked
 from cvae_sdk.errors import InputError, one_line
 from cvae_sdk.labels import to_label, to_labels
 
@@ -53,6 +54,7 @@ class Conditions:
 
 def to_conditions(labels: object, classes: tuple[str, ...]) -> Conditions:
     """Labels in any of their forms; InputError for anything else."""
+    checked_unmasked("labels", labels)
     if isinstance(labels, Mapping):
         return Conditions(_mapped(cast("Mapping[object, Any]", labels), classes)[np.newaxis], one=True)
     if isinstance(labels, np.ndarray) and cast("npt.NDArray[Any]", labels).dtype.kind == "f":
@@ -71,7 +73,8 @@ def to_weights(weights: npt.NDArray[Any], classes: tuple[str, ...]) -> npt.NDArr
         raise _wrong(f"{expected}, got {weights.dtype} {weights.shape}", expected, weights.shape)
     if not (rows >= 0).all():  # NaN is not either
         raise _wrong("of at least 0, got a negative one or NaN", "at least 0", float(rows[~(rows >= 0)][0]))
-    sums = rows.sum(axis=1, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        sums = rows.sum(axis=1, dtype=np.float64)
     if not (np.abs(sums - 1) <= _SUM_TOLERANCE).all():
         found = float(sums[~(np.abs(sums - 1) <= _SUM_TOLERANCE)][0])
         raise _wrong(f"of sum 1 in each row, got a sum of {found:.6g}", "a sum of 1", found)

@@ -5,17 +5,20 @@ from typing import Any, Self, cast
 import numpy as np
 import numpy.typing as npt
 
+from cvae_sdk.arguments import checked_unmasked
 from cvae_sdk.backends.options import BackendOptions
 from cvae_sdk.conditions import Conditions, to_conditions, to_weights
-from cvae_sdk.errors import ArtifactError, InputError
+from cvae_sdk.errors import ArtifactError, InputError, one_line
 from cvae_sdk.labels import to_labels
 from cvae_sdk.manifest import Manifest
+from cvae_sdk.memory import check_images_fit
 from cvae_sdk.model import Model, Place
 
 __all__ = ["Decoding"]
 
 MOST_LATENT = 1e6
 """Largest size of a latent that is taken; of N(0, I) none is above 7, and of 1e20 a decoder makes NaN."""
+_FEW = 4096  # latents whose sum of squares is one thread's work
 
 
 class Decoding:
@@ -72,7 +75,7 @@ class Decoding:
         InputError, and ArtifactError where the model has no `mix`.
         """
         rows = self._latents(z)
-        weights = np.asarray(class_weights)
+        weights = _as_array(class_weights)
         if weights.ndim != 2:
             expected = f"floats of shape (batch, {len(self.classes)})"
             raise InputError(
@@ -148,13 +151,16 @@ class Decoding:
                 f"z must have shape (batch, {self.latent_dim}), got {rows.shape}",
                 field="z", expected=("batch", self.latent_dim), found=rows.shape,
             )  # fmt: skip
-        if len(rows) > 0 and not (rows.max() <= MOST_LATENT and rows.min() >= -MOST_LATENT):  # no NaN passes either
+        checked_unmasked("z", rows)
+        check_images_fit(len(rows), self.image_shape, "z", rows.itemsize)
+        rows = np.ascontiguousarray(rows)
+        if not _are_small(rows):
             found = float(rows[~(np.abs(rows) <= MOST_LATENT)][0])
             raise InputError(
                 f"z must be finite, and from -{MOST_LATENT:g} to {MOST_LATENT:g}, got {found}",
                 field="z", expected="finite", found=found,
             )  # fmt: skip
-        return np.ascontiguousarray(rows)
+        return rows
 
     def _pixels(self, images: object) -> npt.NDArray[np.float32]:
         kind: Any = cast("Any", images).dtype if isinstance(images, np.ndarray) else type(images).__name__
@@ -172,6 +178,8 @@ class Decoding:
                 f"images must have shape (n, {', '.join(map(str, shape))}), got {given.shape}",
                 field="images", expected=("n", *shape), found=given.shape,
             )  # fmt: skip
+        checked_unmasked("images", given)
+        check_images_fit(len(given), shape, "images", np.dtype(np.float32).itemsize)
         pixels = given.reshape(-1, *shape).astype(np.float32)
         if given.dtype == np.uint8:
             pixels /= np.float32(255)
@@ -179,3 +187,21 @@ class Decoding:
             found = float(pixels[~((pixels >= 0) & (pixels <= 1))][0])
             raise InputError(f"images must lie in [0, 1], got {found}", field="images", expected="[0, 1]", found=found)
         return pixels
+
+
+def _are_small(z: npt.NDArray[np.float32]) -> bool:
+    """Whether each latent is at most 1e6 in size; NaN is not."""
+    if z.size <= _FEW and np.vdot(z, z) <= MOST_LATENT:  # the sum of squares: one pass, a third of the time of two
+        return True
+    return z.size == 0 or bool(z.max() <= MOST_LATENT and z.min() >= -MOST_LATENT)
+
+
+def _as_array(class_weights: object) -> npt.NDArray[Any]:
+    checked_unmasked("class_weights", class_weights)
+    try:
+        return np.asarray(class_weights)
+    except ValueError as error:  # rows of different lengths
+        raise InputError(
+            f"class weights must be rows of floats of one length, got {one_line(class_weights)}",
+            field="class_weights", expected="rows of one length", found=class_weights,
+        ) from error  # fmt: skip

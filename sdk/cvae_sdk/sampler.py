@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from cvae_sdk.arguments import checked_count, checked_first, checked_seed, checked_temperature, checked_truncation
+from cvae_sdk.arguments import (
+    checked_count,
+    checked_first,
+    checked_seed,
+    checked_temperature,
+    checked_total,
+    checked_truncation,
+)
 from cvae_sdk.artifact import Artifact
 from cvae_sdk.asynchronous import in_thread, one_ahead
 from cvae_sdk.conditions import Conditions, Labels, to_conditions
@@ -16,7 +23,7 @@ from cvae_sdk.drawing import Latents, draw
 from cvae_sdk.errors import ArtifactError, GoldenError, InputError
 from cvae_sdk.goldens import GOLDEN_NAME, read_goldens
 from cvae_sdk.memory import check_images_fit
-from cvae_sdk.outputs import Images, Output, checked_output, finished
+from cvae_sdk.outputs import Images, Output, bytes_of_a_pixel, checked_output, finished
 from cvae_sdk.pictures import Pictures
 
 if TYPE_CHECKING:
@@ -94,8 +101,8 @@ class Sampler(Pictures):
         Returns uint8 or float32 [n, height, width, channels], or a list of PIL images, or of PNG files: see outputs.py.
         Raises InputError, TooLargeError where memory has no room, ArtifactError where the model cannot mix.
         """
-        conditions = self._sampled(labels, n)
         kind = checked_output(output)
+        conditions = self._sampled(labels, n, bytes_of_a_pixel(kind))
         begin = checked_first(first, len(conditions))
         noise = self._noise(checked_seed(seed), begin, checked_temperature(temperature), checked_truncation(truncation))
         return finished(draw(self._model, conditions, noise, kind), kind)
@@ -130,13 +137,13 @@ class Sampler(Pictures):
         """
         conditions = self._carried(to_conditions(labels, self.classes))
         count, size, kind = (
-            checked_count("total", total, 0),
+            checked_total(total),
             checked_count("batch_size", batch_size),
             checked_output(output),
         )
         if len(conditions) == 0 and count > 0:
             raise InputError("needs one label or more, got none", field="labels", expected=1)
-        check_images_fit(min(size, count), self.image_shape)
+        check_images_fit(min(size, count), self.image_shape, "batch_size", bytes_of_a_pixel(kind))
         begin = checked_first(first, count)
         noise = self._noise(checked_seed(seed), begin, checked_temperature(temperature), checked_truncation(truncation))
         return self._batches(conditions, begin, count, size, noise, kind)
@@ -228,7 +235,8 @@ class Sampler(Pictures):
             )  # fmt: skip
         return Verification(len(artifact.manifest.files), size, len(z), error)
 
-    def _sampled(self, labels: object, n: object) -> Conditions:
+    def _sampled(self, labels: object, n: object, bytes_of_a_pixel: int) -> Conditions:
+        self._check_labels_fit(labels, bytes_of_a_pixel)
         conditions = self._carried(to_conditions(labels, self.classes))
         if not conditions.one:
             if n is not None:
@@ -238,7 +246,7 @@ class Sampler(Pictures):
                 )  # fmt: skip
             return conditions
         count = 1 if n is None else checked_count("n", n, 0)
-        check_images_fit(count, self.image_shape)
+        check_images_fit(count, self.image_shape, "n", bytes_of_a_pixel)
         return Conditions(np.repeat(conditions.values, count, axis=0), one=False)
 
     def _batches(

@@ -110,7 +110,10 @@ def _open(model: bytes, options: OnnxOptions) -> Any:
     missing = [name for name in options.providers if name not in onnxruntime.get_available_providers()]  # pyright: ignore[reportUnknownMemberType]
     if missing:
         available = ", ".join(onnxruntime.get_available_providers())  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-        raise BackendUnavailableError(f"ONNX Runtime has no {missing[0]} here: it has {available}")
+        raise BackendUnavailableError(
+            f"ONNX Runtime has no {named(missing[0])} here: it has {available}",
+            field="providers", expected=available, found=missing[0],
+        )  # fmt: skip
     settings: Any = onnxruntime.SessionOptions()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     settings.log_severity_level = _SILENT
     if options.threads is not None:

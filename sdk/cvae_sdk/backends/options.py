@@ -24,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class OnnxOptions:
-    """ONNX Runtime, on the form `onnx`: the default. Raises InputError for a wrong number of threads."""
+    """ONNX Runtime, on the form `onnx`: the default. Raises InputError for settings that cannot be used."""
 
     threads: int | None = None
     """That one call is spread over; None leaves it to ONNX Runtime, which takes all cores."""
@@ -35,6 +35,12 @@ class OnnxOptions:
 
     def __post_init__(self) -> None:
         _check_threads(self.threads)
+        for name, expected, right in (
+            ("providers", "a tuple of one name or more", _are_names(self.providers)),
+            ("session", "a mapping of texts to texts", _are_entries(self.session)),
+        ):
+            if not right:
+                raise _refusal(name, expected, getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,7 @@ class RemoteOptions:
             raise _refusal(missing, "given where the other of cert_file and key_file is", None)
 
 
+_MOST_THREADS = 1024
 _YEAR = 366 * 24 * 3600.0
 _HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]{0,16382}[!-~])?")
@@ -124,9 +131,22 @@ def _is_header(name: object) -> bool:
     return name.lower() not in _OWN_HEADERS and not name.lower().endswith("-bin")
 
 
-def _check_threads(threads: int | None) -> None:
-    if threads is not None and not _is_between(threads, 0, 1024, int):
-        raise _refusal("threads", "None, or an integer from 1 to 1024", threads)
+def _check_threads(threads: object) -> None:
+    if threads is not None and not _is_between(threads, 0, _MOST_THREADS, int):
+        raise _refusal("threads", f"an integer from 1 to {_MOST_THREADS}, or None", threads)
+
+
+def _are_names(providers: object) -> bool:
+    if not isinstance(providers, tuple) or not providers:
+        return False
+    return all(isinstance(each, str) for each in cast("tuple[object, ...]", providers))
+
+
+def _are_entries(session: object) -> bool:
+    if not isinstance(session, Mapping):
+        return False
+    entries = cast("Mapping[object, object]", session).items()
+    return all(isinstance(name, str) and isinstance(value, str) for name, value in entries)
 
 
 def _is_between(value: object, above: float, most: float, kind: type[float]) -> bool:

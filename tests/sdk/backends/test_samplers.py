@@ -242,7 +242,7 @@ def test_a_shipped_artifact_says_which_form_it_lacks(name: str, form: str) -> No
 def test_a_number_of_threads_that_is_none_is_refused(
     options: type[LitertOptions] | type[OnnxOptions], threads: object
 ) -> None:
-    with pytest.raises(InputError, match=r"^threads must be None, or an integer from 1 to 1024, got ") as caught:
+    with pytest.raises(InputError, match=r"^threads must be an integer from 1 to 1024, or None, got ") as caught:
         options(threads=threads)
     assert (caught.value.field, caught.value.found) == ("threads", threads)
 
