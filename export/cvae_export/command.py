@@ -29,11 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         print(listing())
         return 0
-    needed = {"RUN": options.run, "--out": options.out}
+    needed = {"--out": options.out} if options.web else {"RUN": options.run, "--out": options.out}
     if options.check is None and (missing := [name for name, value in needed.items() if value is None]):
         parser.error(f"the following arguments are required: {', '.join(missing)}")
     try:
         with Interruption() as interruption:
+            if options.web is not None:
+                return _web(options)
             return _export(options, interruption) if options.check is None else _check(options, interruption)
     except Interrupted as interrupted:
         if options.check is not None:
@@ -135,6 +137,19 @@ def _check(options: argparse.Namespace, interruption: Interruption) -> int:
     return 0
 
 
+def _web(options: argparse.Namespace) -> int:
+    from cvae_export.web_page import write_web_page
+    from cvae_sdk import CvaeError
+
+    try:
+        write_web_page(options.web, options.out, options.onnxruntime_web)
+    except CvaeError as error:
+        print(f"cvae-export: {error}", file=sys.stderr)
+        return 2
+    print(f"page of {options.web} saved in {options.out}; to look at it: python -m http.server -d {options.out}")
+    return 0
+
+
 def _load(folder: Path) -> "Run":
     """The run, with a line for each damaged checkpoint that was passed over; where none is whole, the error says so."""
     from cvae_training import CheckpointWarning, load_run
@@ -178,6 +193,17 @@ def build_parser() -> argparse.ArgumentParser:
         dest="check_run",
         metavar="RUN",
         help="with --check: compare every form with this run's model, as an export does",
+    )
+    parser.add_argument(
+        "--web",
+        metavar="ARTIFACT",
+        help="write to --out a static page that samples this artifact, a folder or one shipped by name, in a browser",
+    )
+    parser.add_argument(
+        "--onnxruntime-web",
+        type=Path,
+        metavar="DIR",
+        help="with --web: the folder of that npm package [node_modules/onnxruntime-web, here or above]",
     )
     parser.add_argument(
         "--timings",
