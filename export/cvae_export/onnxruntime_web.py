@@ -39,7 +39,9 @@ def find_onnxruntime_web(folder: Path | None = None) -> OnnxRuntimeWeb:
     """
     package = _nearest() if folder is None else folder
     if package is None:
-        raise ExportError(f"{_PACKAGE} is in no node_modules here or above: {_INSTALL}, or name its folder")
+        raise ExportError(
+            f"{_PACKAGE} is in no node_modules here or above: {_INSTALL}, or name its folder with --onnxruntime-web"
+        )
     try:
         described = json.loads((package / "package.json").read_bytes())
         name, version = described["name"], described["version"]

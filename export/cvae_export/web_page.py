@@ -1,10 +1,10 @@
 """An artifact as a page: a static folder that samples in the visitor's own browser, from any server, asking no other.
 
-    index.html page.css page.mjs ...    the page, by modules; web/ beside this file
-    latents.mjs                         the seed contract
-    manifest.json                       what the page needs of the artifact's manifest, and its files' SHA-256
-    mix.onnx                            z and class weights in, images out
-    onnxruntime/                        ONNX Runtime for browsers
+index.html page.css page.mjs ...    the page, by modules; web/ beside this file
+latents.mjs                         the seed contract
+manifest.json                       what the page needs of the artifact's manifest, and its files' SHA-256
+mix.onnx                            z and class weights in, images out
+onnxruntime/                        ONNX Runtime for browsers
 """
 
 import hashlib

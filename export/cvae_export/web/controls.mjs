@@ -27,7 +27,8 @@ export function choice(group, number, text, named, onChoice) {
   const id = `${group}-${number}`;
   const input = Object.assign(document.createElement("input"), { type: "radio", name: group, id, value: number });
   const name = Object.assign(document.createElement("label"), { htmlFor: id });
-  const words = Object.assign(document.createElement("span"), { textContent: text, className: named ? "" : "unseen" });
+  const words = Object.assign(document.createElement("span"), { className: named ? "" : "unseen" });
+  words.append(...text.split(/(?<=[/_])/).flatMap((part) => [part, document.createElement("wbr")])); // may break there
   const canvas = Object.assign(document.createElement("canvas"), { className: "pixels" });
   canvas.setAttribute("aria-hidden", "true");
   name.append(canvas, words);

@@ -11,22 +11,10 @@ const SAMPLES = 16;
 const STRIP = 9; // images of the way from class to class
 const LATER = 80; // milliseconds of rest before what is beside the image is drawn
 
-of("not-started").hidden = true;
 let manifest, model;
 // What is drawn: class weights and latents, both float32, and where the latents came from.
 const state = { weights: null, z: null, seed: "0", index: 0, temperature: 1, truncation: null, dragged: false };
 let playing = null;
-
-try {
-  of("about").textContent = "Loading the model";
-  manifest = await readManifest();
-  model = await openModel(manifest, new URLSearchParams(location.search).get("runtime"));
-  build();
-  drawSoon();
-} catch (error) {
-  of("about").hidden = true;
-  fail(error);
-}
 
 function fail(error) {
   const sentence = error instanceof PageError || error instanceof RangeError;
@@ -95,10 +83,12 @@ async function drawEach(group, z, weights) {
 
 function described() {
   const some = [...state.weights.keys()].filter((k) => state.weights[k] > 0);
-  const share = (k) => (some.length > 1 ? `${Math.round(100 * state.weights[k])} % ` : "");
+  const share = (k) => (some.length > 1 ? `${percent(state.weights[k])} ` : "Class ");
   const called = some.map((k) => share(k) + manifest.classes[k]).join(", ");
   return state.dragged ? `${called}, latents of your own` : `${called}, image ${state.index} of seed ${state.seed}`;
 }
+
+const percent = (weight) => `${Number((100 * weight).toFixed(1))} %`;
 
 // The state, and what changes it
 
@@ -141,7 +131,7 @@ function setWeights(shares) {
   state.weights = Float32Array.from(shares, (share) => share / whole);
   const one = state.weights.indexOf(1);
   of("classes").querySelectorAll("input").forEach((input, k) => { input.checked = k === one; });
-  state.weights.forEach((weight, k) => tell(of(`weight-${k}`), `${Math.round(100 * weight)} %`));
+  state.weights.forEach((weight, k) => tell(of(`weight-${k}`), percent(weight)));
   drawSoon();
 }
 
@@ -213,12 +203,13 @@ function build() {
   of("runtime").textContent = model.runtime;
   of("classes").append(...classes.map((text, k) => choice("class", k, text, true, chooseClass)));
   of("weights").append(...classes.map((text, k) => slider(`weight-${k}`, text, { min: 0, max: 100, value: 0 }, mix)));
+  of("weights").classList.toggle("named", classes.some((text) => text.length > 3));
   of("samples").append(...Array.from({ length: SAMPLES }, (_, i) => choice("sample", i, `Image ${i}`, false, chooseImage)));
   const range = { min: -4, max: 4, step: 0.01 };
   of("latents").append(
     ...Array.from({ length: latent_dim }, (_, k) => slider(`latent-${k}`, `z${k}`, range, (value) => dragLatent(k, value))),
   );
-  for (const [id, k] Object.entries({ from: 0, to: classes.length - 1 })) {
+  for (const [id, k] of Object.entries({ from: 0, to: classes.length - 1 })) {
     of(id).append(...classes.map((text, j) => new Option(text, j, false, j === k)));
     of(id).addEventListener("change", () => { stop(); of("morph").value = 0; morph(); });
   }
@@ -269,4 +260,15 @@ function listen() {
     }
     setTimeout(() => { of("copy").textContent = "Copy Python line"; }, 1500);
   });
+}
+
+of("not-started").hidden = true;
+try {
+  of("about").textContent = "Loading the model";
+  manifest = await readManifest();
+  model = await openModel(manifest, new URLSearchParams(location.search).get("runtime"));
+  build();
+} catch (error) {
+  of("about").hidden = true;
+  fail(error);
 }
