@@ -2,9 +2,9 @@
 
     .venv/bin/python tests/benchmarks/web_page.py [--turns 5]
 
-Each turn is a new browser with an empty cache, the artifacts in turns. "first image" is from the start of the navigation
-to the first image on its canvas, by the page's own clock; "dragged" is images drawn a second while a latent's slider
-moves with every frame of the screen, over 3 seconds.
+Each turn is a new browser with an empty cache, the artifacts in turns. "first image" is from the start of the
+navigation to the first image on its canvas, by the page's own clock; "dragged" is images drawn a second while a
+latent's slider moves with every frame of the screen, over 3 seconds.
 """
 
 import argparse
