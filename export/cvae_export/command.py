@@ -56,6 +56,8 @@ def _export(options: argparse.Namespace, interruption: Interruption) -> int:
         if os.path.lexists(options.out):
             raise CvaeError(f"{options.out} exists: choose another folder, or remove it first")
         version = _version(options)
+        if "web" in options.forms:
+            _check_web(options.onnxruntime_web)
         with Progress() as progress:
             manifest = _export_showing(options, version, interruption, progress)
         published = publish(options.out, options.serving_base, version) if options.serving_base else None
@@ -66,6 +68,15 @@ def _export(options: argparse.Namespace, interruption: Interruption) -> int:
     if published:
         print(f"published {published}")
     return 0
+
+
+def _check_web(package: Path | None) -> None:
+    """ExportError if the form web cannot be written here or run, before any work is done."""
+    from cvae_export.node_session import find_node
+    from cvae_export.onnxruntime_web import find_onnxruntime_web
+
+    find_onnxruntime_web(package)
+    find_node()
 
 
 def _name(options: argparse.Namespace) -> str:
@@ -102,7 +113,7 @@ def _export_showing(
     with quiet_native_libraries():  # after the checks, since TensorFlow takes seconds to import
         from cvae_export.artifact import export_run
 
-        forms = get_forms(options.forms, options.opset)
+        forms = get_forms(options.forms, options.opset, options.onnxruntime_web)
     progress.begin(len(forms))
     return export_run(
         run,
@@ -177,7 +188,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=lambda text: tuple(text.split(",")),
         default=DEFAULT_FORMS,
         metavar="A,B,...",
-        help=f"the forms to write, or all [{','.join(DEFAULT_FORMS)}]",
+        help=f"the forms to write; all is every one but web [{','.join(DEFAULT_FORMS)}]",
     )
     parser.add_argument("--opset", type=int, metavar="N", help="ONNX's operator set [17]")
     parser.add_argument("--list", action="store_true", help="say what each form is for and what it needs, and stop")
@@ -203,7 +214,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--onnxruntime-web",
         type=Path,
         metavar="DIR",
-        help="with --web: the folder of that npm package [node_modules/onnxruntime-web, here or above]",
+        help="for web: the folder of that npm package [node_modules/onnxruntime-web, here or above]",
     )
     parser.add_argument(
         "--timings",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cvae_export.errors import ExportError
 
-__all__ = ["TESTED_VERSION", "OnnxRuntimeWeb", "find_onnxruntime_web"]
+__all__ = ["INSTALL", "TESTED_VERSION", "OnnxRuntimeWeb", "find_onnxruntime_web", "is_installed"]
 
 TESTED_VERSION = "1.30.0"
 _PACKAGE = "onnxruntime-web"
@@ -21,7 +21,7 @@ _FILES = (
     "ort-wasm-simd-threaded.asyncify.mjs",
     "ort-wasm-simd-threaded.asyncify.wasm",
 )
-_INSTALL = f"npm install {_PACKAGE}@{TESTED_VERSION}"
+INSTALL = f"npm install {_PACKAGE}@{TESTED_VERSION}"
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,28 @@ def find_onnxruntime_web(folder: Path | None = None) -> OnnxRuntimeWeb:
     package = _nearest() if folder is None else folder
     if package is None:
         raise ExportError(
-            f"{_PACKAGE} is in no node_modules here or above: {_INSTALL}, or name its folder with --onnxruntime-web"
+            f"{_PACKAGE} is in no node_modules here or above: {INSTALL}, or name its folder with --onnxruntime-web"
         )
     try:
         described = json.loads((package / "package.json").read_bytes())
         name, version = described["name"], described["version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ExportError(f"{package} is no npm package, its package.json cannot be read: {_INSTALL}") from error
+        raise ExportError(f"{package} is no npm package, its package.json cannot be read: {INSTALL}") from error
     if name != _PACKAGE:
-        raise ExportError(f"{package} is the npm package {name}, not {_PACKAGE}: {_INSTALL}")
+        raise ExportError(f"{package} is the npm package {name}, not {_PACKAGE}: {INSTALL}")
     files = {file: package / "dist" / file for file in _FILES}
     if missing := [file for file, path in files.items() if not path.is_file()]:
-        raise ExportError(f"{_PACKAGE} {version} in {package} has no dist/{missing[0]}: {_INSTALL}")
+        raise ExportError(f"{_PACKAGE} {version} in {package} has no dist/{missing[0]}: {INSTALL}")
     return OnnxRuntimeWeb(version, files)
+
+
+def is_installed() -> bool:
+    """Whether it is found without being told where, and whole."""
+    try:
+        find_onnxruntime_web()
+    except ExportError:
+        return False
+    return True
 
 
 def _nearest() -> Path | None:

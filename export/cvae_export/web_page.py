@@ -5,6 +5,8 @@ latents.mjs                         the seed contract
 manifest.json                       what the page needs of the artifact's manifest, and its files' SHA-256
 mix.onnx                            z and class weights in, images out
 onnxruntime/                        ONNX Runtime for browsers
+
+The form `web` writes it into an artifact, and `write_web_page` from one that is there: the same bytes.
 """
 
 import hashlib
@@ -17,8 +19,9 @@ from cvae_export.errors import ExportError
 from cvae_export.onnxruntime_web import OnnxRuntimeWeb, find_onnxruntime_web
 from cvae_export.whole_folder import appearing_whole
 from cvae_sdk.artifact import Artifact, locate
+from cvae_sdk.manifest import Manifest
 
-__all__ = ["MODEL", "RUNTIME_FOLDER", "write_web_page"]
+__all__ = ["MODEL", "RUNTIME_FOLDER", "copy_page", "describe_page", "write_web_page"]
 
 MODEL = "mix.onnx"
 RUNTIME_FOLDER = "onnxruntime"
@@ -42,15 +45,36 @@ def write_web_page(
     opened = Artifact.open(locate(artifact))
     model = opened.read(_model_path(opened))
     with appearing_whole(out) as folder:
-        for path in sorted(_PAGE.iterdir()):
-            if path.suffix in _PAGE_FILES:
-                shutil.copyfile(path, folder / path.name)
-        (folder / MODEL).write_bytes(model)
-        (folder / RUNTIME_FOLDER).mkdir()
-        for name, path in runtime.files.items():
-            shutil.copyfile(path, folder / RUNTIME_FOLDER / name)
-        shutil.copyfile(_PAGE / _LICENSE, folder / RUNTIME_FOLDER / "LICENSE.txt")
-        (folder / "manifest.json").write_text(_manifest(opened, runtime, folder))
+        copy_page(folder, model, runtime)
+        describe_page(folder, opened.manifest, runtime.version)
+
+
+def copy_page(folder: Path, model: bytes, runtime: OnnxRuntimeWeb) -> None:
+    """Put all but the page's manifest into `folder`: `describe_page` has to follow."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(_PAGE.iterdir()):
+        if path.suffix in _PAGE_FILES:
+            shutil.copyfile(path, folder / path.name)
+    (folder / MODEL).write_bytes(model)
+    (folder / RUNTIME_FOLDER).mkdir()
+    for name, path in runtime.files.items():
+        shutil.copyfile(path, folder / RUNTIME_FOLDER / name)
+    shutil.copyfile(_PAGE / _LICENSE, folder / RUNTIME_FOLDER / "LICENSE.txt")
+
+
+def describe_page(folder: Path, manifest: Manifest, runtime_version: str) -> None:
+    """Write the page's manifest.json: what the artifact's says, but of the page's own files."""
+    paths = [MODEL, *(f"{RUNTIME_FOLDER}/{path.name}" for path in sorted((folder / RUNTIME_FOLDER).iterdir()))]
+    described = {
+        "name": manifest.name,
+        "version": manifest.version,
+        "classes": list(manifest.classes),
+        "latent_dim": manifest.latent_dim,
+        "image_shape": list(manifest.image_shape),
+        "onnxruntime_web": runtime_version,
+        "files": {path: _record(folder / path) for path in paths},
+    }
+    (folder / "manifest.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
 
 
 def _model_path(artifact: Artifact) -> str:
@@ -60,22 +84,6 @@ def _model_path(artifact: Artifact) -> str:
         name = artifact.manifest.name
         raise ExportError(f"the artifact {name} has no ONNX model that mixes classes: export its run again with onnx")
     return paths[0]
-
-
-def _manifest(artifact: Artifact, runtime: OnnxRuntimeWeb, folder: Path) -> str:
-    manifest = artifact.manifest
-    paths = [MODEL, *(f"{RUNTIME_FOLDER}/{name}" for name in runtime.files)]
-    described = {
-        "name": manifest.name,
-        "version": manifest.version,
-        "digest": manifest.digest,
-        "classes": list(manifest.classes),
-        "latent_dim": manifest.latent_dim,
-        "image_shape": list(manifest.image_shape),
-        "onnxruntime_web": runtime.version,
-        "files": {path: _record(folder / path) for path in paths},
-    }
-    return json.dumps(described, indent=2) + "\n"
 
 
 def _record(path: Path) -> dict[str, object]:

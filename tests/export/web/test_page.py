@@ -58,6 +58,7 @@ def reference() -> Reference:
 @pytest.fixture
 def page(browser: Driver, mnist: Server) -> Iterator[Driver]:
     """The page as it opens; the browser must have had nothing to complain of at the end."""
+    browser.get_log("browser")  # of the tests before
     visit(browser, mnist.address)
     yield browser
     told = [entry["message"] for entry in browser.get_log("browser")]
