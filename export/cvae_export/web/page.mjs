@@ -213,6 +213,8 @@ function build() {
     of(id).append(...classes.map((text, j) => new Option(text, j, false, j === k)));
     of(id).addEventListener("change", () => { stop(); of("morph").value = 0; morph(); });
   }
+  for (const canvas of of("main").querySelectorAll("canvas")) Object.assign(canvas, { width, height }); // or all would jump later
+  of("strip").width = STRIP * width;
   listen();
   of("sample-0").checked = true;
   takeNoise();

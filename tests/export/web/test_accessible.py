@@ -1,5 +1,6 @@
 """The page by keys, by ear, on narrow screens, in light and dark."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,3 +80,58 @@ def test_text_stands_out_from_the_page_in_light_and_dark(browser: Driver, fashio
         pair = sorted((luminance(color), luminance(background if selector in own_background else page)))
         assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 4.5, selector  # WCAG 2.2, criterion 1.4.3
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_names_are_of_one_thing_each_and_references_lead_somewhere(browser: Driver, fashion: Server) -> None:
+    visit(browser, fashion.address)
+    ids = browser.execute_script("return [...document.querySelectorAll('[id]')].map((e) => e.id)")
+    assert len(ids) == len(set(ids)) > 100
+    referred = browser.execute_script(
+        "return ['for', 'aria-labelledby', 'aria-describedby', 'aria-controls'].flatMap((name) =>"
+        " [...document.querySelectorAll(`[${name}]`)].flatMap((e) => e.getAttribute(name).split(' ')))"
+    )
+    assert referred
+    assert set(referred) <= set(ids)
+    assert browser.execute_script("return document.documentElement.lang") == "en"
+
+
+def test_headings_and_landmarks_are_in_order(browser: Driver, fashion: Server) -> None:
+    visit(browser, fashion.address)
+    levels = browser.execute_script(
+        "return [...document.querySelectorAll('h1, h2, h3, h4')].map((e) => Number(e.tagName[1]))"
+    )
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    landmarks = "return ['header', 'main', 'form', 'footer'].map((e) => document.querySelectorAll(e).length)"
+    assert browser.execute_script(landmarks) == [1, 1, 1, 1]
+
+
+def test_tab_goes_through_every_control_and_shows_where_it_is(browser: Driver, fashion: Server) -> None:
+    visit(browser, fashion.address)
+    reached: list[str] = []
+    for _ in range(100):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        name, outline = browser.execute_script(
+            "const e = document.activeElement;"
+            "const shown = e.type === 'radio' ? e.nextElementSibling : e;"
+            "return [e.id || e.tagName, getComputedStyle(shown).outlineStyle]"
+        )
+        if name == "BODY":
+            break
+        assert outline != "none", name
+        reached.append(name)
+    one_of_each_group = ["class-0", "SUMMARY", "seed", "new-seed", "temperature", "truncation", "sample-0"]
+    latents = [f"latent-{k}" for k in range(64)]
+    assert reached == ["save", "copy", "PRE", *one_of_each_group, "from", "to", "play", "morph", *latents]
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_what_a_finger_touches_is_large_enough(browser: Driver, fashion: Server, width: int) -> None:
+    visit(browser, fashion.address, width, 844)
+    small = browser.execute_script(
+        "return [...document.querySelectorAll('button, select, summary, input')].filter((e) => {"
+        "const { width, height } = e.getBoundingClientRect();"
+        "return e.checkVisibility() && (width < 24 || height < 24); }).map((e) => e.id || e.tagName)"
+    )
+    assert small == []  # WCAG 2.2, criterion 2.5.8: 24 by 24

@@ -133,6 +133,36 @@ def test_opened_as_a_file_it_says_that_it_needs_a_server(browser: Driver, folder
     assert "python -m http.server" in said.text
 
 
+def test_a_server_that_calls_modules_plain_text_gets_a_page_that_says_what_it_needs(
+    browser: Driver, serve: Callable[..., Server], folder: Path
+) -> None:
+    browser.get(serve(folder, types={".mjs": "text/plain"}).address)
+    said = browser.find_element(By.ID, "not-started")
+    assert said.is_displayed()
+    assert "a server that sends .mjs files as JavaScript" in said.text
+    assert not browser.find_element(By.ID, "main").is_displayed()
+
+
+def test_a_server_s_own_strict_policy_is_no_hindrance(
+    browser: Driver, serve: Callable[..., Server], folder: Path
+) -> None:
+    policy = (
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob:;"
+        " connect-src 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; sandbox allow-scripts"
+        " allow-same-origin allow-downloads"
+    )
+    headers = {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Embedder-Policy": "require-corp",
+    }
+    visit(browser, serve(folder, headers=headers).address)
+    assert browser.find_element(By.ID, "error").text == ""
+    assert browser.find_element(By.ID, "main").is_displayed()
+
+
 def test_a_page_as_written_is_not_refused(browser: Driver, serve: Callable[..., Server], folder: Path) -> None:
     visit(browser, serve(folder).address)
     assert browser.find_element(By.ID, "main").is_displayed()

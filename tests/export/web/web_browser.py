@@ -40,6 +40,7 @@ class Server:
     folder: Path
     headers: dict[str, str] = field(default_factory=dict)
     statuses: dict[str, int] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
     port: int = 0
 
     @property
@@ -53,6 +54,7 @@ def serving(server: Server) -> Iterator[Server]:
         protocol_version = "HTTP/1.1"
 
         def __init__(self, *args: Any) -> None:
+            self.extensions_map = {**self.extensions_map, **server.types}
             super().__init__(*args, directory=str(server.folder))
 
         def do_GET(self) -> None:
