@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     needed = {"--out": options.out} if options.web else {"RUN": options.run, "--out": options.out}
     if options.check is None and (missing := [name for name, value in needed.items() if value is None]):
         parser.error(f"the following arguments are required: {', '.join(missing)}")
+    if options.onnxruntime_web is not None and options.web is None and "web" not in options.forms:
+        parser.error("--onnxruntime-web is for --web, or --forms with web")
     try:
         with Interruption() as interruption:
             if options.web is not None:

@@ -135,3 +135,16 @@ def test_what_a_finger_touches_is_large_enough(browser: Driver, fashion: Server,
         "return e.checkVisibility() && (width < 24 || height < 24); }).map((e) => e.id || e.tagName)"
     )
     assert small == []  # WCAG 2.2, criterion 2.5.8: 24 by 24
+
+
+def test_what_has_the_focus_is_not_under_the_image_that_stays(browser: Driver, fashion: Server) -> None:
+    visit(browser, fashion.address, 390, 844)
+    browser.find_element(By.ID, "latent-63").send_keys(Keys.HOME)
+    for k in range(62, 30, -1):
+        browser.switch_to.active_element.send_keys(Keys.SHIFT, Keys.TAB, Keys.NULL)
+        name, top, covered = browser.execute_script(
+            "const bottom = document.getElementById('stage').getBoundingClientRect().bottom;"
+            "const e = document.activeElement; return [e.id, e.getBoundingClientRect().top, bottom]"
+        )
+        assert name == f"latent-{k}"
+        assert top >= covered  # WCAG 2.2, criterion 2.4.11

@@ -189,6 +189,12 @@ class TestCommand:
         )
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_package_that_nothing_needs_is_refused(self, tmp_path, capsys):
+        with pytest.raises(SystemExit) as stopped:
+            main(["run", "--out", str(tmp_path / "out"), "--onnxruntime-web", "x"])
+        assert stopped.value.code == 2
+        assert capsys.readouterr().err == "cvae-export: --onnxruntime-web is for --web, or --forms with web\n"
+
     def test_the_list_says_how_to_get_the_package(self, tmp_path, monkeypatch, capsys):
         monkeypatch.chdir(tmp_path)
         assert main(["--list"]) == 0
