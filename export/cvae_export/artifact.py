@@ -34,6 +34,7 @@ from cvae_export.subject import Subject, run_subject
 from cvae_export.tf_serving import served_name, write_server_files
 from cvae_export.triton import write_triton
 from cvae_export.warmup import write_warmup
+from cvae_export.web_page import describe_page
 from cvae_export.whole_folder import appearing_whole
 from cvae_sdk import Manifest, Sampler
 from cvae_sdk.artifact import Artifact
@@ -187,6 +188,8 @@ def _fill(
         write_triton(folder, name, version, values["signatures"])
         write_kserve(folder, name)
     described = Manifest(files={}, **values)
+    if web := formats.get("web"):
+        describe_page(folder / web.path, described, web.written_by["onnxruntime-web"])
     (folder / CARD_NAME).write_text(model_card(described, subject.licence), encoding="utf-8")
     speeds = (
         measure_speeds(forms, folder, decoder.latent_dim, len(decoder.classes), on_step=on_step) if timings else None

@@ -62,6 +62,9 @@ JAX, on cpu, cuda or tpu, until {form.expires} at least; `stablehlo/decoder.mlir
 decode = jax.export.deserialize(open("stablehlo/decoder.jax_export", "rb").read()).call
 ```
 """,
+    "web": """\
+`web/` is a page that samples in its visitor's own browser, from any static server: `python -m http.server -d web`, say.
+""",
     "weights": """\
 `weights.safetensors` holds the parameters by name; cvae-export's README has a decoder in NumPy that reads it.
 """,
