@@ -50,8 +50,8 @@ def library() -> ModuleType:
 
 
 @contextlib.contextmanager
-def connected(address: str | None, workers: int) -> Iterator[ModuleType]:
-    """Ray, connected: the one at `address`, or the program's own if it has one, or a local one of that many workers.
+def connected(address: str | None, workers: int | None = None) -> Iterator[ModuleType]:
+    """Ray, connected: the one at `address`, or the program's own if it has one, or a local one, of that many workers or of all processors.
 
     `address` is HOST:PORT, ray://HOST:PORT, or "auto" for the one of $RAY_ADDRESS or of this machine. A Ray that was
     started here is shut down at the end. Raises BackendUnavailableError without Ray, UnreachableError within seconds
@@ -64,7 +64,7 @@ def connected(address: str | None, workers: int) -> Iterator[ModuleType]:
         return
     with contextlib.ExitStack() as stack:
         if address is None:
-            stack.enter_context(_local(ray, workers))
+            stack.enter_context(_local(ray, workers or os.cpu_count() or 1))
         else:
             stack.enter_context(_remote(ray, address))
         yield ray

@@ -13,9 +13,8 @@ The same images are the same bytes with one version of pyarrow, whose name stand
 """
 
 import json
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cvae_sdk.bulk.stored_png import stored_pngs
+from cvae_sdk.shard_formats import Batch
 
 __all__ = ["write_parquet"]
 
@@ -30,61 +30,58 @@ _ROW_GROUP = 8192
 """Images; what a reader must hold at a time."""
 
 
-def write_parquet(
-    path: Path,
-    classes: tuple[str, ...],
-    batches: "Iterable[tuple[int, npt.NDArray[np.generic], npt.NDArray[np.uint8]]]",
-    mixed: bool,
-) -> None:
-    """Write batches of (first index, labels int32 [n] or weights float32 [n, classes], images uint8) as one file.
+def write_parquet(file: BinaryIO, batches: Iterator[Batch]) -> None:
+    """Write batches, one or more, as one file, of which no more than a row group is held in memory.
 
-    Only a row group is held in memory. Raises OSError, and InputError for images of more than 4 channels.
+    Raises what `file` raises, and InputError for images of more than 4 channels.
     """
-    schema = _schema(classes, mixed)
+    held = [next(batches)]
+    schema = _schema(held[0])
     with pq.ParquetWriter(
-        path,
+        file,
         schema,
         version="2.6",
         compression="zstd",
         compression_level=1,
         use_dictionary=False,
         write_statistics=["index", "label"],
-        store_schema=True,
     ) as writer:
-        held: list[pa.RecordBatch] = []
-        for first, labels, images in batches:
-            held.append(_rows(schema, first, labels, images))
-            if sum(map(len, held)) >= _ROW_GROUP:
-                writer.write_table(pa.Table.from_batches(held), row_group_size=_ROW_GROUP)
+        for batch in batches:
+            if sum(len(one.images) for one in held) >= _ROW_GROUP:
+                _write_group(writer, schema, held)
                 held = []
-        if held:
-            writer.write_table(pa.Table.from_batches(held), row_group_size=_ROW_GROUP)
+            held.append(batch)
+        _write_group(writer, schema, held)
 
 
-def _schema(classes: tuple[str, ...], mixed: bool) -> pa.Schema:
-    label = pa.field("class_weights", pa.list_(pa.float32())) if mixed else pa.field("label", pa.int64())
+def _write_group(writer: pq.ParquetWriter, schema: pa.Schema, held: list[Batch]) -> None:
+    table = pa.Table.from_batches([_rows(schema, batch) for batch in held])
+    writer.write_table(table, row_group_size=len(table))
+
+
+def _schema(batch: Batch) -> pa.Schema:
     image = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
     features: dict[str, dict[str, Any]] = {"index": {"dtype": "int64", "_type": "Value"}}
-    if mixed:
+    if batch.labels.ndim == 2:
+        label = pa.field("class_weights", pa.list_(pa.float32()))
         features["class_weights"] = {"feature": {"dtype": "float32", "_type": "Value"}, "_type": "Sequence"}
     else:
-        features["label"] = {"names": list(classes), "_type": "ClassLabel"}
+        label = pa.field("label", pa.int64())
+        features["label"] = {"names": list(batch.classes), "_type": "ClassLabel"}
     features["image"] = {"_type": "Image"}
-    metadata = {"huggingface": json.dumps({"info": {"features": features}}, ensure_ascii=False)}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     return pa.schema([pa.field("index", pa.int64()), label, pa.field("image", image)], metadata)
 
 
-def _rows(
-    schema: pa.Schema, first: int, labels: npt.NDArray[np.generic], images: npt.NDArray[np.uint8]
-) -> pa.RecordBatch:
-    """Columns that share NumPy's memory; `pyarrow.array` would first import pandas, which takes seconds."""
-    files = stored_pngs(images)
-    count = len(files)
+def _rows(schema: pa.Schema, batch: Batch) -> pa.RecordBatch:
+    """Columns that share NumPy's memory; `pyarrow.array` would first import pandas, which takes a second or two."""
+    files = stored_pngs(batch.images)
+    count, labels = len(files), batch.labels
     image = pa.StructArray.from_arrays(
         [_equal_parts(pa.binary(), files), pa.nulls(count, pa.string())], fields=list(schema.field("image").type)
     )
     each = _column(pa.int64(), labels) if labels.ndim == 1 else _equal_parts(schema.field(1).type, labels)
-    index = _column(pa.int64(), np.arange(first, first + count))
+    index = _column(pa.int64(), np.arange(batch.first, batch.first + count))
     return pa.RecordBatch.from_arrays([index, each, image], schema=schema)
 
 
