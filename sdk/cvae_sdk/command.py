@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cvae_sdk import __version__
 from cvae_sdk.commands.artifacts import add_artifacts
 from cvae_sdk.commands.bench import add_bench
-from cvae_sdk.commands.one_line_parser import OneLineParser, on_one_line
+from cvae_sdk.commands.one_line_parser import HelpFormatter, OneLineParser, on_one_line
 from cvae_sdk.commands.pictures import add_pictures
 from cvae_sdk.commands.serve import add_serve
 from cvae_sdk.commands.stream import add_stream
@@ -51,6 +51,7 @@ def build_parser() -> OneLineParser:
     """The verbs and their arguments."""
     parser = OneLineParser(
         prog="cvae",
+        formatter_class=HelpFormatter,
         description="Sample images of a class from a class-conditional VAE: the digits that come with it, or your own.",
         epilog="cvae VERB --help explains a verb. In Python: from cvae_sdk import Sampler.",
     )

@@ -1,8 +1,8 @@
 """Labels as text, for command lines and addresses: a class's name, a number, or a mix of classes.
 
-    seven       the class of that name, if there is one; names go first, so that a class called "7" is found by it
-    7           else the class of that number
-    3:1,8:1     a mix: each class's share of the whole, here half and half
+seven       the class of that name, if there is one; names go first, so that a class called "7" is found by it
+7           else the class of that number
+3:1,8:1     a mix: each class's share of the whole, here half and half
 """
 
 import math

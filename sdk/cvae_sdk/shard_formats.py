@@ -7,7 +7,8 @@
                  000000000123.json with class_weights; owner, group and times are 0
 
 The SHA-256 of a folder is that of the text that `sha256sum *` prints in it, its names in the order of their bytes.
-Files reach the disk before they have their final name; folders need not, since a stream that goes on hashes what is there.
+Files reach the disk before they have their final name; folders need not, since a stream that goes
+on hashes what is there.
 """
 
 import csv
@@ -187,4 +188,3 @@ def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) 
 def _sync_file(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
-

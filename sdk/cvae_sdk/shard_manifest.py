@@ -12,7 +12,6 @@ It is there before the first shard is, and is replaced whole.
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -54,8 +53,8 @@ class ShardManifest:
             values = cast("dict[str, Any]", json.loads(content))
             if values["schema_version"] != _SCHEMA_VERSION:
                 raise CvaeError(f"{SHARDS_NAME} has schema_version {one_line(values['schema_version'])}, not 1")
-            entries = tuple(cast("list[str | Mapping[str, float]]", values["labels"]))
-            spec = StreamSpec(**{each.name: values[each.name] for each in fields(StreamSpec)} | {"labels": entries})
+            given: dict[str, Any] = {each.name: values[each.name] for each in fields(StreamSpec)}
+            spec = StreamSpec(**{**given, "labels": tuple(given["labels"])})
             each_name = [each.name for each in fields(ShardRecord)]
             records = tuple(ShardRecord(**{name: shard[name] for name in each_name}) for shard in values["shards"])
             planned = {(shard.name, shard.first, shard.count) for shard in plan_shards(spec)}
@@ -138,6 +137,4 @@ def find_manifest(folder: Path) -> ShardManifest | None:
 
 
 def _told(value: object) -> str:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return one_line([dict(entry) if isinstance(entry, Mapping) else entry for entry in value])
-    return one_line(value)
+    return one_line(list(cast("tuple[object, ...]", value)) if isinstance(value, tuple) else value)

@@ -123,7 +123,9 @@ def write_shard(
         temporary = Path(tempfile.mkdtemp(prefix=f".{shard.name}-", dir=folder))
         try:
             path = temporary / shard.name
-            sha256, size = form.write(path, _telling(batches(sampler, spec, shard.first, shard.count), made), shard.count)
+            sha256, size = form.write(
+                path, _telling(batches(sampler, spec, shard.first, shard.count), made), shard.count
+            )
             _remove_damaged_folder(final, shard)
             path.rename(final)
         finally:
@@ -149,12 +151,14 @@ def is_whole(record: ShardRecord, folder: str | os.PathLike[str]) -> bool:
 
 
 def _remove_damaged_folder(folder: Path, shard: Shard) -> None:
-    """Remove what was to be a folder of PNGs, where a rename would replace files only; but not what others put there."""
+    """Remove a folder of PNGs, since a rename replaces files only; but not what others put there."""
     if not folder.is_dir() or folder.is_symlink():
         return
     own = set(png_folder_names(shard.first, shard.count))
     if others := sorted(path.name for path in folder.iterdir() if path.name not in own):
-        raise CvaeError(f"{folder} is to be made again but holds {others[0]}, which is not of this stream: move it away")
+        raise CvaeError(
+            f"{folder} is to be made again but holds {others[0]}, which is not of this stream: move it away"
+        )
     shutil.rmtree(folder)
 
 

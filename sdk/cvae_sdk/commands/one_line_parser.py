@@ -1,11 +1,14 @@
 """A parser whose complaint is one line, as a command's mistake by its user should be."""
 
 import argparse
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-__all__ = ["OneLineParser", "Verbs", "add_verb", "on_one_line"]
+__all__ = ["HelpFormatter", "OneLineParser", "Verbs", "add_verb", "on_one_line"]
 
-Verbs = argparse._SubParsersAction["OneLineParser"]  # pyright: ignore[reportPrivateUsage] - it has no public name
+if TYPE_CHECKING:
+    Verbs = argparse._SubParsersAction["OneLineParser"]  # pyright: ignore[reportPrivateUsage] - it has no public name
+else:
+    Verbs = object
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -23,7 +26,7 @@ def add_verb(verbs: Verbs, name: str, what: str, text: str, *examples: str) -> O
         help=what,
         description=text,
         epilog="\n".join(["example:" if len(examples) == 1 else "examples:", *(f"  {line}" for line in examples)]),
-        formatter_class=_HelpFormatter,
+        formatter_class=HelpFormatter,
     )
 
 
@@ -32,8 +35,11 @@ def on_one_line(message: str) -> str:
     return " ".join(message.splitlines())
 
 
-class _HelpFormatter(argparse.HelpFormatter):
+class HelpFormatter(argparse.HelpFormatter):
     """Wraps the description, and keeps the lines of the examples."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         if text.startswith("example"):

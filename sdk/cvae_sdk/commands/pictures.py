@@ -125,7 +125,7 @@ def _add_scale(verb: argparse.ArgumentParser) -> None:
 
 
 def _add_columns(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--columns", type=int, metavar="N", help="images in a row of a sheet [as near to a square as can be]")
+    verb.add_argument("--columns", type=int, metavar="N", help="images in a row of a sheet [near a square]")
 
 
 def _sample(options: argparse.Namespace) -> None:

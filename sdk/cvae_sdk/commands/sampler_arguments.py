@@ -25,16 +25,20 @@ def add_backend(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--manifest", metavar="A", help="of a server: the artifact, a folder or a name, that its model must be"
     )
-    verb.add_argument("--backend", choices=list(BACKENDS), metavar="B", help=f"the runtime: {', '.join(BACKENDS)} [onnx]")
+    verb.add_argument("--backend", choices=list(BACKENDS), metavar="B", help=f"{', '.join(BACKENDS)} [onnx]")
     verb.add_argument("--threads", type=int, metavar="N", help="that the runtime spreads a call over [all cores]")
 
 
 def add_noise(verb: argparse.ArgumentParser, truncated: bool = True) -> None:
     """--seed and, where the verb takes them, --temperature and --truncation."""
-    verb.add_argument("--seed", type=int, metavar="S", help="0 to 2^64 - 1; the same seed gives the same images [random]")
+    verb.add_argument("--seed", type=int, metavar="S", help="0 to 2^64 - 1; the same seed, the same images [random]")
     if truncated:
         verb.add_argument(
-            "--temperature", type=float, default=1.0, metavar="T", help="scales the noise: 0 gives each class's center [1]"
+            "--temperature",
+            type=float,
+            default=1.0,
+            metavar="T",
+            help="scales the noise; 0 gives a class's center [1]",
         )
         verb.add_argument(
             "--truncation", type=float, metavar="T", help="cuts the noise off at T standard deviations [not at all]"
