@@ -1,4 +1,4 @@
-"""A Ray to work on: one that is there, by its address, or one of this machine alone, started here and ended with the work.
+"""A Ray to work on: one that is there, by its address, or one of this machine alone, which ends with the work.
 
 A local Ray obeys only who has its token, which is made for it and told to its own processes alone; it has no dashboard,
 reports no usage, and leaves nothing behind.
@@ -13,7 +13,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -50,8 +50,8 @@ def library() -> ModuleType:
 
 
 @contextlib.contextmanager
-def connected(address: str | None, workers: int | None = None) -> Iterator[ModuleType]:
-    """Ray, connected: the one at `address`, or the program's own if it has one, or a local one, of that many workers or of all processors.
+def connected(address: str | None, workers: int | None = None) -> Generator[ModuleType]:
+    """Ray, connected: the program's own if it has one, the one at `address`, or a local one of so many processors.
 
     `address` is HOST:PORT, ray://HOST:PORT, or "auto" for the one of $RAY_ADDRESS or of this machine. A Ray that was
     started here is shut down at the end. Raises BackendUnavailableError without Ray, UnreachableError within seconds
@@ -71,7 +71,7 @@ def connected(address: str | None, workers: int | None = None) -> Iterator[Modul
 
 
 @contextlib.contextmanager
-def _local(ray: Any, workers: int) -> Iterator[None]:
+def _local(ray: Any, workers: int) -> Generator[None]:
     folder = tempfile.mkdtemp(prefix="cvae-ray-", dir=_short_temporary_folder())
     try:
         with _environment(_QUIET | {"RAY_AUTH_MODE": None} | _token()):
@@ -95,7 +95,7 @@ def _local(ray: Any, workers: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _remote(ray: Any, address: str) -> Iterator[None]:
+def _remote(ray: Any, address: str) -> Generator[None]:
     found = os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address
     if found != "auto":
         _check_answers(found)
@@ -154,7 +154,7 @@ def _short_temporary_folder() -> str | None:
 
 
 @contextlib.contextmanager
-def _environment(values: Mapping[str, str | None]) -> Iterator[None]:
+def _environment(values: Mapping[str, str | None]) -> Generator[None]:
     """Those variables, or without those that are None, for this process and those that it starts; then as they were."""
     before = {name: os.environ.get(name) for name in values}
     _set(values)

@@ -2,10 +2,11 @@
 
     row    index int64, label int64 (or class_weights float32 [classes]), image uint8 [height, width, channels]
 
-Actors make the rows, each with one Sampler of its own, from nothing but their indices: the same rows whatever the number
-of actors, made again by Ray where one dies, in memory that does not grow with their number.
+Actors make the rows, each with one Sampler of its own, from nothing but their indices: the same rows whatever the
+number of actors, made again by Ray where one dies, in memory that does not grow with the number of rows.
 """
 
+import importlib
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -78,20 +79,22 @@ def dataset(
     Raises InputError for arguments that cannot be, ArtifactError, BackendUnavailableError without the extra `ray`.
     """
     ray: Any = library()
-    import ray.data
+    data: Any = importlib.import_module("ray.data")
 
     packed, options = PackedArtifact.of(artifact), one_thread(backend)
     entries = to_entries(labels, packed.classes)
     spec = StreamSpec(packed.digest, seed, entries, total, "npz", 1, first, temperature, truncation)
-    packed.open(options, entries_to_labels(entries, packed.classes)).close()  # what cannot be fails here, not in an actor
+    packed.open(
+        options, entries_to_labels(entries, packed.classes)
+    ).close()  # what cannot be fails here, not in an actor
     starts = np.arange(first, first + total, _BATCH)
     tasks = min(_MAX_TASKS, -(-len(starts) // _TASK_BATCHES))
-    made = ray.data.from_numpy(np.array_split(starts, tasks)).map_batches(
+    made = data.from_numpy(np.array_split(starts, tasks)).map_batches(
         RowMaker,
         fn_constructor_args=([ray.put(packed)], options, spec),
         batch_size=1,
         batch_format="numpy",
         num_cpus=1,
-        compute=ray.data.ActorPoolStrategy(size=workers) if workers else ray.data.ActorPoolStrategy(min_size=1),
+        compute=data.ActorPoolStrategy(size=workers) if workers else data.ActorPoolStrategy(min_size=1),
     )
     return cast("ray.data.Dataset", made)

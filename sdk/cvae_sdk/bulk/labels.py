@@ -18,7 +18,10 @@ BulkLabels = str | Sequence[int | Entry]
 
 
 def to_entries(labels: BulkLabels, classes: tuple[str, ...]) -> tuple[Entry, ...]:
-    """"uniform", or a sequence of labels, names, mixes as text ("3:1,8:1") or as {name: share}; InputError for others."""
+    """The entries of "uniform", or of a sequence of labels, names, mixes as text ("3:1,8:1") or {class: share}.
+
+    Raises InputError for others.
+    """
     if isinstance(labels, str):
         if labels == UNIFORM:
             return classes
@@ -33,5 +36,7 @@ def _to_entry(label: object, classes: tuple[str, ...]) -> Entry:
         return entry_from_text(label, classes)
     if isinstance(label, Mapping):
         shares = cast("Mapping[object, float]", label)
-        return entry_from_text(",".join(f"{classes[to_label(c, classes)]}:{share!r}" for c, share in shares.items()), classes)
+        return entry_from_text(
+            ",".join(f"{classes[to_label(c, classes)]}:{share!r}" for c, share in shares.items()), classes
+        )
     return classes[to_label(label, classes)]

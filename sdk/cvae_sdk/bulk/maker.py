@@ -10,6 +10,7 @@ finished, or was damaged since.
 
 import dataclasses
 import json
+import os
 import secrets
 import shutil
 import socket
@@ -27,7 +28,7 @@ from cvae_sdk.shards import Shard, ShardRecord, StreamSpec, is_whole, write_shar
 __all__ = ["MAKING", "RECORDS", "TOKEN", "Made", "Maker", "Workplace"]
 
 MAKING, RECORDS, TOKEN = ".making", ".records", ".driver"
-_SECONDS_TO_BE_SEEN = 15.0
+_SECONDS_TO_BE_SEEN = 10.0
 """For a file that another machine wrote: an NFS client may take its folder for what it was some seconds ago."""
 
 
@@ -45,10 +46,12 @@ class Workplace:
 
 @dataclass(frozen=True)
 class Made:
-    """A shard that is in its place: its record, and whether it had to be made."""
+    """A shard that is in its place: its record, whether it had to be made, and the worker's host and process."""
 
     record: ShardRecord
     anew: bool
+    host: str
+    pid: int
 
 
 class Maker:
@@ -68,8 +71,8 @@ class Maker:
         try:
             known = self._recorded(shard) or known
             if known and is_whole(known, self._folder):
-                return Made(known, anew=False)
-            return Made(self._made(shard, known), anew=True)
+                return Made(known, False, socket.gethostname(), os.getpid())
+            return Made(self._made(shard, known), True, socket.gethostname(), os.getpid())
         except OSError as error:
             raise CvaeError(
                 f"cannot write {self._folder / shard.name}: {error.strerror or error}", file=shard.name
@@ -90,8 +93,8 @@ class Maker:
             record = write_shard(self._sampler, self._spec, shard, making)
             if known and known.sha256 != record.sha256:
                 raise CvaeError(
-                    f"{shard.name} comes out with SHA-256 {record.sha256}, and was {known.sha256}: another version of a "
-                    "library or another processor; use what the others were made with, or a new folder",
+                    f"{shard.name} comes out with SHA-256 {record.sha256}, and was {known.sha256}: another version of "
+                    "a library or another processor; use what the others were made with, or a new folder",
                     file=shard.name,
                     field="sha256",
                     expected=known.sha256,

@@ -1,8 +1,8 @@
 """An artifact as it travels to workers that may not see the driver's disk.
 
-One that ships with this package goes by its name, and each worker opens its own. Any other goes as its files' bytes, each
-checked against the manifest here, and again there: a worker lays them in a folder that only it reads, opens them, and
-removes them. Either way what a worker has opened must have the digest that the driver saw.
+One that ships with this package goes by its name, and each worker opens its own. Any other goes as its files' bytes,
+each checked against the manifest here, and again there: a worker lays them in a folder that only it reads, opens them,
+and removes them. Either way what a worker has opened must have the digest that the driver saw.
 """
 
 import dataclasses

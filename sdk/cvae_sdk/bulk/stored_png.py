@@ -33,10 +33,10 @@ def stored_pngs(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     rows = np.zeros((count, height, 1 + width * channels), np.uint8)
     rows[:, :, 1:] = images.reshape(count, height, width * channels)
     stream = rows.reshape(count, height * (1 + width * channels))
-    sums = np.array([zlib.adler32(row) for row in stream], ">u4")
+    sums = np.array([zlib.adler32(row.data) for row in stream], ">u4")
     data = [_same(b"IDAT\x78\x01", count), *_stored(stream), _as_bytes(sums)]
     body = np.concatenate(data, axis=1)
-    check = _as_bytes(np.array([zlib.crc32(row) for row in body], ">u4"))
+    check = _as_bytes(np.array([zlib.crc32(row.data) for row in body], ">u4"))
     head = _PNG + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, _COLOR_TYPES[channels], 0, 0, 0))
     head += struct.pack(">I", body.shape[1] - len("IDAT"))
     return np.concatenate([_same(head, count), body, check, _same(_chunk(b"IEND", b""), count)], axis=1)

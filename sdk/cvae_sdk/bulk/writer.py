@@ -10,7 +10,8 @@ import functools
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from cvae_sdk.bulk.maker import MAKING, RECORDS, TOKEN, Made, Maker, Workplace
 from cvae_sdk.bulk.packed import PackedArtifact, one_thread
 from cvae_sdk.errors import BackendError, CvaeError, InputError
 from cvae_sdk.label_text import entries_to_labels
-from cvae_sdk.shard_manifest import ShardManifest, open_folder
+from cvae_sdk.shard_manifest import ShardManifest, find_manifest, open_folder
 from cvae_sdk.shards import Shard, ShardRecord, StreamSpec, plan_shards
 
 __all__ = ["FORMATS", "SHARD_SIZE", "Done", "write_shards"]
@@ -33,18 +34,29 @@ _TRIES = 20
 """Of a shard whose worker dies: machines die, but a shard that kills every worker must come to an end."""
 
 
+@dataclass(frozen=True)
 class Done:
-    """How far a run is: it counts what it is told of."""
+    """How far a run is: what is in its place of how much, what of that was there before, and the last shard."""
 
-    def __init__(self, images: int, shards: int) -> None:
-        self.total_images, self.total_shards = images, shards
-        self.images = self.shards = self.kept_images = self.kept_shards = 0
+    total_images: int
+    total_shards: int
+    images: int = 0
+    shards: int = 0
+    kept_images: int = 0
+    kept_shards: int = 0
+    last: Made | None = None
 
-    def add(self, made: Made) -> None:
-        """Count a shard that is in its place."""
-        self.shards, self.images = self.shards + 1, self.images + made.record.count
-        if not made.anew:
-            self.kept_shards, self.kept_images = self.kept_shards + 1, self.kept_images + made.record.count
+    def and_(self, made: Made) -> "Done":
+        """With one shard more."""
+        count, kept = made.record.count, not made.anew
+        return replace(
+            self,
+            images=self.images + count,
+            shards=self.shards + 1,
+            kept_images=self.kept_images + count * kept,
+            kept_shards=self.kept_shards + kept,
+            last=made,
+        )
 
 
 def write_shards(
@@ -64,7 +76,7 @@ def write_shards(
     address: str | None = None,
     report: Callable[[Done], object] = lambda done: None,
 ) -> ShardManifest:
-    """Write images `first` to `first + total - 1` of a seed as shards, those that are not there yet, and shards.json last.
+    """Write images `first` to `first + total - 1` of a seed as shards, those that are missing, and shards.json last.
 
     `labels` are repeated in order, image i has label i modulo their number; "uniform" is every class in turn. `folder`
     must be one that all workers see. Without `address` a Ray of this machine is started for it, of as many workers as
@@ -85,26 +97,28 @@ def write_shards(
     spec = StreamSpec(packed.digest, seed, entries, total, format, shard_size, first, temperature, truncation)
     packed.open(options, entries_to_labels(entries, packed.classes)).close()  # what cannot be fails here, before Ray
     path = Path(folder).resolve()
-    known = {record.name: record for record in open_folder(path, spec).shards}
-    shards, done = plan_shards(spec), Done(total, 0)
-    done.total_shards = len(shards)
-    made: dict[str, ShardRecord] = {}
-    with _marked(path) as token, connected(address, workers) as ray:
-        report(done)
-        place = Workplace(str(path), token, packed, options, spec)
-        at_once = workers or int(ray.cluster_resources().get("CPU", 1))
-        for one in _all_made(ray, place, [(shard, known.get(shard.name)) for shard in shards], at_once):
-            made[one.record.name] = one.record
-            done.add(one)
+    if find_manifest(path) is not None:
+        open_folder(path, spec)  # another stream is refused here, before Ray
+    shards = plan_shards(spec)
+    done, made = Done(total, len(shards)), dict[str, ShardRecord]()
+    with connected(address, workers) as ray:
+        known = {record.name: record for record in open_folder(path, spec).shards}
+        with _marked(path) as token:
             report(done)
-        manifest = ShardManifest(spec, tuple(made[shard.name] for shard in shards))
-        manifest.write(path)
+            place = Workplace(str(path), token, packed, options, spec)
+            at_once = workers or int(ray.cluster_resources().get("CPU", 1))
+            for one in _all_made(ray, place, [(shard, known.get(shard.name)) for shard in shards], at_once):
+                made[one.record.name] = one.record
+                done = done.and_(one)
+                report(done)
+            manifest = ShardManifest(spec, tuple(made[shard.name] for shard in shards))
+            manifest.write(path)
     shutil.rmtree(path / RECORDS, ignore_errors=True)
     return manifest
 
 
 @contextlib.contextmanager
-def _marked(folder: Path) -> Iterator[str]:
+def _marked(folder: Path) -> Generator[str]:
     """The folder with a token for workers to see; what an earlier run left unfinished is removed, before and after."""
     token = secrets.token_hex(16)
     try:
@@ -127,7 +141,8 @@ def _all_made(
     """Each shard when it is in its place, in whatever order; as many tasks of Ray at a time as there are workers."""
     task = ray.remote(make_shard).options(num_cpus=1, max_retries=_TRIES)
     shared = [ray.put(place)]  # in a list, so that Ray hands on the reference and not the content
-    waiting, running = iter(shards), []
+    waiting = iter(shards)
+    running: list[Any] = []
     while True:
         for shard, known in waiting:
             running.append(task.remote(shared, shard, known))
@@ -148,7 +163,9 @@ def _result(ray: Any, ready: Any) -> Made:
         last = str(error).strip().splitlines()[-1]
         raise BackendError(f"a worker failed, {last}: it needs the same cvae-sdk[ray] as this machine") from error
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError) as error:
-        raise BackendError(f"{_TRIES + 1} workers died of the same shard: see Ray's logs, and how much memory they have") from error
+        raise BackendError(
+            f"{_TRIES + 1} workers died of the same shard: see Ray's logs, and how much memory they have"
+        ) from error
     except ray.exceptions.RayError as error:
         raise BackendError(f"Ray failed: {str(error).strip().splitlines()[0]}") from error
 

@@ -26,9 +26,9 @@ def add_bulk(verbs: Verbs) -> None:
         verbs,
         "bulk",
         "write images by the million, on all workers of a Ray",
-        "Write many images into a folder of shards, as stream does, on all processors of this machine or all machines of "
-        "a Ray cluster: the same bytes on however many. All must see the folder. The same command again goes on where it "
-        "was stopped, and makes only what is missing or damaged. Needs pip install 'cvae-sdk[ray]'.",
+        "Write many images into a folder of shards, as stream does, on all processors of this machine or all machines "
+        "of a Ray cluster: the same bytes on however many. All must see the folder. The same command again goes on "
+        "where it was stopped, and makes only what is missing or damaged. Needs pip install 'cvae-sdk[ray]'.",
         "cvae bulk --labels uniform --total 1000000 --seed 0 --out digits",
         "cvae bulk --labels 3 8 3:1,8:1 --total 1000000 --seed 0 --out /shared/mixes --address auto",
     )
@@ -41,7 +41,9 @@ def add_bulk(verbs: Verbs) -> None:
     )
     bulk.add_argument("--total", type=int, required=True, metavar="N", help="how many images")
     bulk.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder, or one to go on with")
-    bulk.add_argument("--format", choices=FORMATS, default=FORMATS[0], metavar="F", help=f"{', '.join(FORMATS)} [parquet]")
+    bulk.add_argument(
+        "--format", choices=FORMATS, default=FORMATS[0], metavar="F", help=f"{', '.join(FORMATS)} [parquet]"
+    )
     bulk.add_argument(
         "--shard-size", type=int, default=SHARD_SIZE, metavar="N", help=f"images of a shard [{SHARD_SIZE}]"
     )
@@ -56,7 +58,9 @@ def add_bulk(verbs: Verbs) -> None:
     )
     add_noise(bulk)
     bulk.add_argument("--artifact", metavar="A", help="a folder, or the name of a shipped artifact [mnist]")
-    bulk.add_argument("--backend", choices=list(BACKENDS), default="onnx", metavar="B", help=f"{', '.join(BACKENDS)} [onnx]")
+    bulk.add_argument(
+        "--backend", choices=list(BACKENDS), default="onnx", metavar="B", help=f"{', '.join(BACKENDS)} [onnx]"
+    )
     bulk.set_defaults(run=_bulk)
 
 
