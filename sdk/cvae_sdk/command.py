@@ -36,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CvaeError as error:
         print(f"cvae: {on_one_line(str(error))}", file=sys.stderr)
         return 2
+    except MemoryError:
+        print("cvae: what was asked for does not fit into memory: ask for less at a time", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:

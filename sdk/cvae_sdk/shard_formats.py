@@ -19,7 +19,7 @@ import json
 import os
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,9 +153,7 @@ def _write_parquet(path: Path, batches: Iterator[Batch], _: int) -> tuple[str, i
     try:
         from cvae_sdk.bulk.parquet import write_parquet  # takes a second, and the extra `ray`
     except ImportError as error:
-        raise BackendUnavailableError(
-            "Parquet needs pyarrow: pip install 'cvae-sdk[ray]'", expected="pyarrow"
-        ) from error
+        raise BackendUnavailableError("Parquet needs pyarrow: pip install 'cvae-sdk[ray]'", expected="pyarrow") from error
 
     with path.open("xb") as file:
         write_parquet(file, batches)
@@ -193,7 +191,7 @@ def _add(file: BinaryIO, name: str, content: bytes) -> None:
 
 
 @contextmanager
-def _member(archive: zipfile.ZipFile, name: str) -> Iterator[BinaryIO]:
+def _member(archive: zipfile.ZipFile, name: str) -> Generator[BinaryIO]:
     entry = zipfile.ZipInfo(f"{name}.npy")  # dated 1980, whatever the clock says
     entry.create_system = 3  # Unix, wherever it is made
     with archive.open(entry, "w", force_zip64=True) as member:

@@ -54,7 +54,8 @@ class ShardManifest:
             if values["schema_version"] != _SCHEMA_VERSION:
                 raise CvaeError(f"{SHARDS_NAME} has schema_version {one_line(values['schema_version'])}, not 1")
             given: dict[str, Any] = {each.name: values[each.name] for each in fields(StreamSpec)}
-            spec = StreamSpec(**{**given, "labels": tuple(given["labels"])})
+            given["labels"] = tuple(given["labels"])
+            spec = StreamSpec(**given)
             each_name = [each.name for each in fields(ShardRecord)]
             records = tuple(ShardRecord(**{name: shard[name] for name in each_name}) for shard in values["shards"])
             planned = {(shard.name, shard.first, shard.count) for shard in plan_shards(spec)}

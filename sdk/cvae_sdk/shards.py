@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Shard", "ShardRecord", "StreamSpec", "batches", "is_whole", "plan_shards", "write_shard"]
 
+_MOST_SHARDS = 1_000_000
 _BATCH = 1024  # images decoded at a time; the bytes do not depend on it
 
 
@@ -52,6 +53,12 @@ class StreamSpec:
         for name, least in (("total", 1), ("shard_size", 1), ("first", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}", field=name)
+        if self.first + self.total > 1 << 64:
+            raise InputError(f"first and total must sum to 2^64 at most, got {self.first + self.total}", field="total")
+        if (shards := -(-self.total // self.shard_size)) > _MOST_SHARDS:
+            raise InputError(
+                f"a folder has at most {_MOST_SHARDS:,} shards, got {shards:,}: raise shard_size", field="shard_size"
+            )
         if not self.labels:
             raise InputError("labels must have one entry or more", field="labels")
         if self.format not in SHARD_FORMATS:

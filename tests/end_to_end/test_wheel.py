@@ -67,6 +67,7 @@ def test_the_wheel_holds_the_package_and_the_onnx_parts_of_both_artifacts_alone(
         names = [name for name in archive.namelist() if ".dist-info/" not in name]
     assert {name for name in names if not name.endswith(".py")} == {
         "cvae_sdk/py.typed",
+        *(f"cvae_sdk/preview/{file}" for file in ("icon.svg", "page.css", "page.html", "page.js")),
         *(
             f"cvae_sdk/artifacts/{name}/{file}"
             for name in ("mnist", "fashion-mnist")

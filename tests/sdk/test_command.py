@@ -1,6 +1,7 @@
-"""The command cvae: pictures and facts when all is well, else exit 2 and one line."""
+"""The command cvae: pictures and facts when all is well, else exit 2 and one line; see test_command_*.py too."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cvae_sdk import Sampler
-from cvae_sdk.command import main
+from cvae_sdk import Sampler, __version__
+from cvae_sdk.command import build_parser, main
 
 CVAE = Path(sys.executable).with_name("cvae")
+VERBS = [
+    *("sample", "grid", "interpolate", "morph", "neighbors", "gif"),
+    *("stream", "info", "verify", "sign", "bench", "serve"),
+]
 
 
 @pytest.fixture
@@ -70,7 +75,9 @@ def test_sample_draws_n_images_of_each_of_several_labels(cvae, sampler):
 
 
 def test_sample_draws_one_image_into_samples_png_unless_told(cvae):
-    assert cvae("sample", "7") == (0, "1 images saved in samples.png\n", "")
+    code, out, err = cvae("sample", "7")
+    assert (code, err) == (0, "")
+    assert re.fullmatch(r"1 image of seed \d+ saved in samples.png\n", out)
     assert pixels("samples.png").shape == (28, 28)
 
 
@@ -83,6 +90,12 @@ def test_without_a_seed_another_picture_is_drawn_every_time(cvae):
     for name in ("a.png", "b.png"):
         assert cvae("sample", "7", "-o", name)[0] == 0
     assert Path("a.png").read_bytes() != Path("b.png").read_bytes()
+
+
+def test_a_random_seed_is_told_so_that_its_picture_can_be_had_again(cvae):
+    seed = re.search(r"of seed (\d+)", cvae("sample", "7", "-n", 4, "-o", "a.png")[1])[1]
+    assert cvae("sample", "7", "-n", 4, "--seed", seed, "-o", "b.png") == (0, "4 images saved in b.png\n", "")
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
 
 
 @pytest.mark.parametrize("seed", [0, 2**64 - 1])
@@ -161,16 +174,35 @@ def test_a_relative_folder_is_an_artifact(cvae, artifact):
     assert cvae("verify", artifact.name)[0] == 0
 
 
-@pytest.mark.parametrize("verb", [[], ["sample"], ["grid"], ["info"], ["verify"]])
-def test_help_is_there_for_every_verb(cvae, verb):
-    code, out, err = cvae(*verb, "--help")
+def test_help_of_the_command_lists_every_verb_and_so_does_the_command_alone(cvae):
+    code, out, err = cvae("--help")
     assert (code, err) == (0, "")
-    assert out.startswith("usage: cvae")
+    assert cvae() == (0, out, "")
+    for verb in VERBS:
+        assert re.search(rf"^ +{verb}\b", out, re.MULTILINE), verb
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb_ends_with_an_example_of_it_that_the_parser_takes(cvae, verb):
+    code, out, err = cvae(verb, "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"usage: cvae {verb}")
+    examples = re.findall(r"^  cvae (.+)$", out[out.rindex("example") :], re.MULTILINE)
+    assert examples
+    for example in examples:
+        options = build_parser().parse_args(shlex.split(example.split("|")[0]))
+        assert example.split()[0] == verb
+        assert callable(options.run)
+
+
+def test_the_version_is_the_package_s(cvae):
+    assert cvae("--version") == (0, f"cvae {__version__}\n", "")
 
 
 # When a user errs
 
 
+OUTPUT = "cvae: the output must be FILE.png (one sheet), FILE.npz (arrays) or FOLDER/ (a PNG for each image)"
 WRONG = [
     (["sample", "seven"], "cvae: unknown class 'seven': there are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
     (["sample", "10"], "cvae: a label must be from 0 to 9, got 10"),
@@ -200,10 +232,10 @@ WRONG = [
     (["sample", "7", "--seed", "x"], "cvae sample: argument --seed: invalid int value: 'x'"),
     (["sample", "7", "--seed", "1.5"], "cvae sample: argument --seed: invalid int value: '1.5'"),
     (["grid", "--seed", "-1"], "cvae: seed must be an integer from 0 to 2^64 - 1, got -1"),
-    (["sample", "7", "-o", "out.jpg"], "cvae: the output must be a .png file, got out.jpg"),
-    (["sample", "7", "-o", "out"], "cvae: the output must be a .png file, got out"),
-    (["sample", "7", "-o", "a\nb"], "cvae: the output must be a .png file, got "),
-    (["grid", "-o", "grid.gif"], "cvae: the output must be a .png file, got grid.gif"),
+    (["sample", "7", "-o", "out.jpg"], f"{OUTPUT}, got out.jpg"),
+    (["sample", "7", "-o", "out"], f"{OUTPUT}, got out"),
+    (["sample", "7", "-o", "a\nb"], f"{OUTPUT}, got a b"),
+    (["grid", "-o", "grid.gif"], "cvae: the output must be FILE.png (one sheet), got grid.gif"),
     (["sample", "7", "-o", "missing/out.png"], "cvae: cannot write missing/out.png: No such file or directory"),
     (["grid", "-o", "missing/out.png"], "cvae: cannot write missing/out.png: No such file or directory"),
     (["sample", "7", "-o", "a" * 300 + ".png"], "cvae: cannot write a"),
@@ -213,7 +245,6 @@ WRONG = [
     (["verify", "nothing"], "cvae: no artifact at nothing: no such folder"),
     (["verify", "."], "cvae: no artifact at .: the folder has no manifest.json"),
     (["verify", "a" * 300], "cvae: no artifact at a"),
-    ([], "cvae: the following arguments are required: VERB"),
     (["paint"], "cvae: argument VERB: invalid choice: 'paint' (choose from "),
     (["sample"], "cvae sample: the following arguments are required: LABEL"),
     (["sample", "7", "--sede", "1"], "cvae: unrecognized arguments: --sede 1"),

@@ -209,7 +209,7 @@ def _save(
 
         return tile(images, min(columns, len(images)), scale=options.scale)
 
-    arrays: dict[str, npt.NDArray[Any]] = {"seed": np.uint64(seed).reshape(())}
+    arrays: dict[str, npt.NDArray[Any]] = {"seed": np.array(seed, np.uint64)}
     if labels is not None:
         arrays["labels" if labels.ndim == 1 else "class_weights"] = labels
     write_images(output, images, sheet, arrays)

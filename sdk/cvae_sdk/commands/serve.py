@@ -30,8 +30,9 @@ def add_serve(verbs: Verbs) -> None:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from cvae_sdk.preview.server import bind, serve_until_interrupted  # of no use to the other verbs
+    from cvae_sdk.preview.endpoints import Subject  # of no use to the other verbs
+    from cvae_sdk.preview.server import bind, serve_until_interrupted
 
     listener = bind(options.host, options.port, anywhere=options.unsafe_bind_anywhere)
     with listener, open_sampler(options) as sampler:
-        serve_until_interrupted(listener, sampler, options.artifact)
+        serve_until_interrupted(listener, Subject(sampler, options.artifact), options.host)

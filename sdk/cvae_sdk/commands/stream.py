@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -164,7 +164,7 @@ def _write_file(path: Path, made: Iterator[Batch], spec: StreamSpec) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path) -> Generator[None]:
     """While it is entered no other stream writes into the folder; what a killed one left half-written is removed."""
     try:
         import fcntl
