@@ -153,7 +153,9 @@ def _write_parquet(path: Path, batches: Iterator[Batch], _: int) -> tuple[str, i
     try:
         from cvae_sdk.bulk.parquet import write_parquet  # takes a second, and the extra `ray`
     except ImportError as error:
-        raise BackendUnavailableError("Parquet needs pyarrow: pip install 'cvae-sdk[ray]'", expected="pyarrow") from error
+        raise BackendUnavailableError(
+            "Parquet needs pyarrow: pip install 'cvae-sdk[ray]'", expected="pyarrow"
+        ) from error
 
     with path.open("xb") as file:
         write_parquet(file, batches)

@@ -1,6 +1,5 @@
 """cvae_sdk.bulk.dataset: the rows of a Ray Dataset are the Sampler's images."""
 
-
 import numpy as np
 import pytest
 

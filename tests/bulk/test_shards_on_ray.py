@@ -18,6 +18,7 @@ from cvae_sdk import Sampler
 from cvae_sdk.artifact import locate
 from cvae_sdk.errors import ArtifactError, CvaeError, InputError
 
+ROOT = Path(__file__).parents[2]
 CVAE = Path(sys.executable).with_name("cvae")
 
 
@@ -132,8 +133,9 @@ def test_another_stream_than_the_folder_s_is_refused_by_what_differs(run, hashes
 
 @pytest.mark.parametrize("form", ["webdataset", "npz"])
 def test_the_other_formats_are_the_same_bytes_for_one_worker_and_two(ray, run, hashes, form, tmp_path):
+    options = {"artifact": ROOT / "artifacts" / "mnist", "labels": [7, "3:1,8:1"], "total": 1_000, "shard_size": 400}
     for workers in (1, 2):
-        run(tmp_path / str(workers), format=form, workers=workers, total=1_000, shard_size=400, labels=[7, "3:1,8:1"])
+        run(tmp_path / str(workers), format=form, workers=workers, **options)
     assert len(list((tmp_path / "1").iterdir())) == 4
     assert hashes(tmp_path / "1") == hashes(tmp_path / "2")
 

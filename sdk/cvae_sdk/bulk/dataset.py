@@ -88,13 +88,13 @@ def dataset(
         options, entries_to_labels(entries, packed.classes)
     ).close()  # what cannot be fails here, not in an actor
     starts = np.arange(first, first + total, _BATCH)
-    tasks = min(_MAX_TASKS, -(-len(starts) // _TASK_BATCHES))
+    tasks = min(len(starts), max(workers or 1, min(_MAX_TASKS, -(-len(starts) // _TASK_BATCHES))))
     made = data.from_numpy(np.array_split(starts, tasks)).map_batches(
         RowMaker,
         fn_constructor_args=([ray.put(packed)], options, spec),
         batch_size=1,
         batch_format="numpy",
         num_cpus=1,
-        compute=data.ActorPoolStrategy(size=workers) if workers else data.ActorPoolStrategy(min_size=1),
+        compute=data.ActorPoolStrategy(size=min(workers, tasks)) if workers else data.ActorPoolStrategy(min_size=1),
     )
     return cast("ray.data.Dataset", made)
