@@ -36,6 +36,7 @@ import numpy as np
 from cvae_sdk import Sampler
 from cvae_sdk.backends.options import OnnxOptions
 from cvae_sdk.bulk import Done, write_shards
+from cvae_sdk.bulk.cluster import library
 from cvae_sdk.shards import StreamSpec, plan_shards, write_shard
 
 CVAE = Path(sys.executable).with_name("cvae")
@@ -213,16 +214,20 @@ def measure_kills(options: argparse.Namespace) -> None:
     count = -(-options.total // options.shard_size)
     at = sorted(rng.sample(range(1, count), min(10, count - 1)))
 
+    timers: list[threading.Timer] = []
+
     def kill(pid: int) -> None:
         try:
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
-        except ProcessLookupError:
+        except ProcessLookupError:  # it was killed already: the next report has another one
             pass
 
     def watch(done: Done) -> None:
-        if done.last is not None and done.shards in at:
-            threading.Timer(rng.uniform(0.05, 0.5), kill, [done.last.pid]).start()
+        due = sum(each <= done.shards for each in at)
+        if done.last is not None and due > len(killed) and not any(timer.is_alive() for timer in timers):
+            timers.append(threading.Timer(rng.uniform(0.05, 0.5), kill, [done.last.pid]))
+            timers[-1].start()
 
     with tempfile.TemporaryDirectory(dir=options.work) as folder:
         run = BulkRun(options, Path(folder) / "out", options.workers, watch)
@@ -239,7 +244,7 @@ def measure_stops(options: argparse.Namespace) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     command = [CVAE, "bulk", "--total", options.total, "--seed", SEED, "--shard-size", options.shard_size]
     command += ["--workers", options.workers, "--out", folder]
-    expected, stops, seconds = undisturbed(options), 0, options.total / options.assumed_speed / 6
+    expected, stops, seconds = undisturbed(options), 0, options.total / options.assumed_speed / 8
 
     def look() -> None:
         for path in folder.glob("*.parquet"):
@@ -285,6 +290,7 @@ def main() -> None:
     parser.add_argument("--random-seed", type=int, default=0)
     parser.add_argument("--assumed-speed", type=float, default=30_000.0, help="images/s, for the times of stops")
     options = parser.parse_args()
+    library(quiet=True)
     with tempfile.TemporaryDirectory(prefix="bulk-") as work:
         options.work = Path(work)
         for part in options.parts:

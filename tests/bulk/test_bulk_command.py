@@ -1,6 +1,7 @@
 """cvae bulk: its user's mistakes are one line and exit 2, within seconds; a run says what it made."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -142,19 +143,39 @@ def test_uniform_is_every_class_in_turn_and_labels_may_be_names_numbers_and_mixe
         to_entries("two", classes)
 
 
-def test_a_run_ends_with_a_line_and_says_and_leaves_nothing_else(tmp_path):
-    """Ray's own processes are started, work and end; neither they nor its token leave anything."""
-    arguments = ["--total", "2000", "--shard-size", "500", "--workers", "1", "--seed", "1", "--out", "out"]
+def test_a_run_whose_worker_is_killed_ends_with_a_line_and_says_and_leaves_nothing_else(tmp_path):
+    """Ray's own processes are started, one dies, the others end; neither they nor Ray's token leave anything."""
+    arguments = ["--total", "20000", "--shard-size", "500", "--workers", "1", "--seed", "1", "--out", "out"]
     with tempfile.TemporaryDirectory(prefix="b") as short:  # Ray's sockets need a short name
         environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": short}
-        done = subprocess.run(
-            [CVAE, "bulk", *arguments], capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
+        run = subprocess.Popen(
+            [CVAE, "bulk", *arguments], stdout=-1, stderr=-1, text=True, cwd=tmp_path, env=environment
         )
+        while len(list(tmp_path.glob("out/*.parquet"))) < 3:
+            assert run.poll() is None
+            time.sleep(0.01)
+        os.kill(worker_of(run.pid), signal.SIGKILL)
+        out, err = run.communicate(timeout=120)
         left = [path.name for path in Path(short).iterdir() if path.name != ".ses"]  # that is ONNX Runtime's
-    assert done.returncode == 0, done.stderr
-    start, _, end = done.stdout.partition(" made in ")
-    assert start == "2,000 images"
-    assert end.endswith("; 2,000 in 4 shards in out\n")
-    assert done.stderr.splitlines() == [f"{k} of 4 shards, {500 * k:,} images" for k in (1, 2, 3, 4)]
+    assert run.returncode == 0, err
+    start, _, end = out.partition(" made in ")
+    assert start == "20,000 images"
+    assert end.endswith("; 20,000 in 40 shards in out\n")
+    assert err.splitlines() == [f"{k} of 40 shards, {500 * k:,} images" for k in range(2, 41, 2)]
     assert left == []
     assert [path.name for path in tmp_path.iterdir() if path.name != ".cache"] == ["out"]  # as above
+
+
+def worker_of(driver: int) -> int:
+    """The process of a driver's Ray that makes shards: Ray gives it the task's name."""
+    table = subprocess.run(
+        ["/bin/ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = [line.split(maxsplit=2) for line in table.splitlines()]
+    parents = {int(row[0]): int(row[1]) for row in rows}
+
+    def descends(pid: int) -> bool:
+        return pid == driver or (pid in parents and descends(parents[pid]))
+
+    (worker,) = [int(row[0]) for row in rows if "ray::make_shard" in row[-1] and descends(int(row[0]))]
+    return worker

@@ -30,7 +30,6 @@ _PATIENCE = 5.0
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run` it would copy the working folder
-    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # of what it prints of workers that die; read when Ray is imported
 }
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 _HTTP2_SETTINGS = 4
@@ -38,10 +37,14 @@ _LOOPBACK = "127.0.0.2" if sys.platform == "linux" else None
 """Ray replaces 127.0.0.1 by an address that other machines see, but on macOS and Windows."""
 
 
-def library() -> ModuleType:
-    """Ray; BackendUnavailableError without the extra `ray`."""
+def library(*, quiet: bool = False) -> ModuleType:
+    """Ray; BackendUnavailableError without the extra `ray`.
+
+    Imported `quiet`, it prints nothing in this process of workers that die, nor what they print.
+    """
     try:
-        import ray
+        with _environment({"RAY_DEDUP_LOGS_SKIP_REGEX": "."} if quiet else {}):
+            import ray
     except ImportError as error:
         raise BackendUnavailableError(
             "bulk sampling needs Ray: pip install 'cvae-sdk[ray]'", expected="ray", found=None
@@ -57,8 +60,7 @@ def connected(address: str | None, workers: int | None = None) -> Generator[Modu
     started here is shut down at the end. Raises BackendUnavailableError without Ray, UnreachableError within seconds
     where no Ray answers, BackendError for a Ray that refuses.
     """
-    with _environment(_QUIET):
-        ray: Any = library()
+    ray: Any = library()
     if ray.is_initialized():
         yield ray
         return

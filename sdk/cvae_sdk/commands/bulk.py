@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cvae_sdk.backends.options import BACKENDS
 from cvae_sdk.bulk import Done, write_shards
+from cvae_sdk.bulk.cluster import library
 from cvae_sdk.bulk.labels import UNIFORM
 from cvae_sdk.bulk.writer import FORMATS, SHARD_SIZE
 from cvae_sdk.commands.one_line_parser import Verbs, add_verb
@@ -69,6 +70,7 @@ def _bulk(options: argparse.Namespace) -> None:
         raise InputError(f"--total must be at least 1, got {options.total}", field="total")
     found = find_manifest(options.out)
     seed = found.spec.seed if found is not None and options.seed is None else seed_of(options)
+    library(quiet=True)
     shown = _Shown(options.total)
     with shown.progress:
         manifest = write_shards(
