@@ -4,6 +4,7 @@ import errno
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cvae_sdk.artifact import locate
@@ -12,6 +13,8 @@ from cvae_sdk.bulk.maker import MAKING, RECORDS, TOKEN, Maker, Workplace
 from cvae_sdk.bulk.packed import PackedArtifact, one_thread
 from cvae_sdk.errors import CvaeError, InputError
 from cvae_sdk.shards import StreamSpec, plan_shards
+
+ZERO = np.zeros(1, np.int32)
 
 
 @pytest.fixture
@@ -85,10 +88,10 @@ def test_an_artifact_s_folder_is_packed_whole_and_opens_elsewhere(tmp_path, monk
     assert set(packed.files) == {
         path.relative_to(locate("mnist")).as_posix() for path in locate("mnist").rglob("*") if path.is_file()
     }
-    sampler = packed.open(OnnxOptions(threads=1), [0])
+    sampler = packed.open(OnnxOptions(threads=1), ZERO)
     assert not list(tmp_path.iterdir())
     images = next(iter(sampler.stream([3], 2, seed=1)))
-    assert images.tobytes() == next(iter(shipped.open(OnnxOptions(threads=1), [0]).stream([3], 2, seed=1))).tobytes()
+    assert images.tobytes() == next(iter(shipped.open(OnnxOptions(threads=1), ZERO).stream([3], 2, seed=1))).tobytes()
 
 
 def test_a_server_s_address_is_no_artifact_to_send_to_workers():

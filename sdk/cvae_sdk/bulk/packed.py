@@ -11,11 +11,13 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
 
 from cvae_sdk.artifact import SHIPPED, Artifact, locate
 from cvae_sdk.backends.options import BACKENDS, BackendOptions
 from cvae_sdk.errors import ArtifactError, InputError, one_line
-from cvae_sdk.labels import Labels
 from cvae_sdk.manifest import MANIFEST_NAME
 from cvae_sdk.sampler import Sampler
 
@@ -47,7 +49,7 @@ class PackedArtifact:
         files[MANIFEST_NAME] = (opened.folder / MANIFEST_NAME).read_bytes()
         return cls(None, files, digest, classes)
 
-    def open(self, backend: BackendOptions, labels: Labels) -> Sampler:
+    def open(self, backend: BackendOptions, labels: npt.NDArray[Any]) -> Sampler:
         """A Sampler of it that has drawn an image, so that it needs the files no more. Raises CvaeError."""
         if self.name is not None:
             return self._opened(self.name, backend, labels)
@@ -58,7 +60,7 @@ class PackedArtifact:
                 file.write_bytes(content)
             return self._opened(folder, backend, labels)
 
-    def _opened(self, artifact: str, backend: BackendOptions, labels: Labels) -> Sampler:
+    def _opened(self, artifact: str, backend: BackendOptions, labels: npt.NDArray[Any]) -> Sampler:
         sampler = Sampler(artifact, backend=backend)
         if sampler.manifest.digest != self.digest:
             raise ArtifactError(
