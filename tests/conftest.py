@@ -1,8 +1,12 @@
 """What tests counted, told when all have run: `make test` ends with a line for each, whichever worker counted it."""
 
+import os
 from collections.abc import Callable
 
 import pytest
+
+# gRPC else writes on stderr what its servers here do wrong on purpose; read when a test first imports it.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 _COUNT = "count"
 

@@ -39,10 +39,11 @@ from cvae_export.warmup import write_warmup
 from cvae_export.whole_folder import appearing_whole
 from cvae_sdk import CvaeError, Manifest, Sampler
 from cvae_sdk.artifact import Artifact
+from cvae_sdk.goldens import GOLDEN_NAME
 from cvae_sdk.images import tile
 from cvae_sdk.latents import standard_normal_latents
 from cvae_sdk.manifest import MANIFEST_NAME, FileRecord, Format, Signature
-from cvae_sdk.sampler import GOLDEN_NAME
+from cvae_sdk.onnx_model import check_onnx
 from cvae_training import Run
 
 __all__ = ["FORMS", "export", "export_run"]
@@ -266,5 +267,7 @@ def _hashed(folder: Path) -> Iterator[tuple[str, FileRecord]]:
 def _check_with_sdk(folder: Path) -> None:
     """The reader that users have must take what was written, and give its goldens, which it does by ONNX."""
     artifact = Artifact.open(folder)
-    if "onnx" in artifact.manifest.formats:
+    if form := artifact.manifest.formats.get("onnx"):
+        for signature, (path,) in (form.files or {}).items():
+            check_onnx(artifact.read(path), path, artifact.manifest.signatures[signature], form.opset)
         Sampler(folder).verify()

@@ -14,8 +14,8 @@ from cvae_export.forms import get_forms
 from cvae_export.parity import measure_parity
 from cvae_sdk import Manifest
 from cvae_sdk.artifact import Artifact
+from cvae_sdk.goldens import GOLDEN_NAME
 from cvae_sdk.manifest import Format, Parity
-from cvae_sdk.sampler import GOLDEN_NAME
 from cvae_training import Run
 
 __all__ = ["check_artifact"]

@@ -2,22 +2,36 @@
 
 Opening checks the manifest, that the folder holds exactly the files that are listed, regular and of the listed sizes.
 Reading a file checks its SHA-256 and gives the very bytes that were hashed. One file may be there unlisted: the
-signature, which is of all others (see signing.py).
+signature, which is of all others (see signing.py). Nothing is read before its size is known to be the listed one, so
+that memory is bounded by the manifest, and that by MAX_MANIFEST_BYTES.
 """
 
-import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvae_sdk.errors import ArtifactNotFoundError, IntegrityError
-from cvae_sdk.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
+from cvae_sdk.errors import (
+    ArtifactNotFoundError,
+    FileHashError,
+    FileSizeError,
+    ManifestError,
+    MissingFileError,
+    NotRegularFileError,
+    UnlistedFileError,
+    named,
+)
+from cvae_sdk.listed_paths import MAX_FOLDERS
+from cvae_sdk.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, FileRecord, Manifest
+from cvae_sdk.manifest_checks import SIGNATURE_NAME
+from cvae_sdk.regular_files import entries, open_regular
 
 __all__ = ["SHIPPED", "SIGNATURE_NAME", "Artifact", "locate"]
 
+_MORE = 256
+"""Files and folders that a folder may have above those that its manifest needs: the signature, say; empty folders."""
+_CHUNK = 1 << 20
 SHIPPED = ("mnist", "fashion-mnist")
 """Names of the artifacts that come with this package, the default first."""
 
@@ -27,10 +41,6 @@ def locate(artifact: str | os.PathLike[str] | None) -> Path:
     if artifact is None or (isinstance(artifact, str) and artifact in SHIPPED):
         return Path(__file__).parent / "artifacts" / (artifact or SHIPPED[0])
     return Path(artifact)
-
-
-SIGNATURE_NAME = "model.sig"
-"""OpenSSF model-signing's own name for it."""
 
 
 @dataclass(frozen=True)
@@ -50,73 +60,103 @@ class Artifact:
         path = Path(folder)
         if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that is too long
             names = "" if path.name != str(path) else f", and the artifacts shipped by name are {', '.join(SHIPPED)}"
-            raise ArtifactNotFoundError(f"no artifact at {path}: no such folder{names}")
+            raise _not_found(path, f"no such folder{names}")
         if not path.is_dir():
-            raise ArtifactNotFoundError(
-                f"no artifact at {path}: it is a file, give the folder that holds {MANIFEST_NAME}"
-            )
+            raise _not_found(path, f"it is a file, give the folder that holds {MANIFEST_NAME}")
         if not os.path.lexists(path / MANIFEST_NAME):
-            raise ArtifactNotFoundError(f"no artifact at {path}: the folder has no {MANIFEST_NAME}")
-        artifact = cls(path, Manifest.parse(_read_regular(path, MANIFEST_NAME, MAX_MANIFEST_BYTES)))
+            raise _not_found(path, f"the folder has no {MANIFEST_NAME}")
+        artifact = cls(path, Manifest.parse(_read_manifest(path)))
         artifact._check_listing()
         return artifact
 
-    def read(self, path: str) -> bytes:
-        """The bytes of a listed file; IntegrityError unless they are the bytes that were listed."""
-        if path not in self.manifest.files:
-            raise IntegrityError(f"{path} is not a file that the manifest lists")
-        record = self.manifest.files[path]
-        content = _read_regular(self.folder, path, record.bytes)
-        if len(content) != record.bytes:
-            raise IntegrityError(f"{path} has {len(content)} bytes, the manifest lists {record.bytes}")
-        sha256 = hashlib.sha256(content).hexdigest()
-        if sha256 != record.sha256:
-            raise IntegrityError(f"{path} has SHA-256 {sha256}, the manifest lists {record.sha256}")
+    def read(self, path: str, *, most: int | None = None) -> bytes:
+        """The bytes of a listed file; IntegrityError unless they are the bytes that were listed, and at most `most`."""
+        record = self._record(path)
+        if most is not None and record.bytes > most:
+            raise FileSizeError(
+                f"{named(path)} has {record.bytes} bytes, more than the {most} that can be read",
+                file=path, expected=most, found=record.bytes,
+            )  # fmt: skip
+        with open_regular(self.folder, path) as (file, size):
+            _check_size(path, size, record.bytes)
+            content = file.read(size + 1)
+            _check_size(path, len(content), record.bytes)
+        _check_hash(path, hashlib.sha256(content).hexdigest(), record.sha256)
         return content
 
+    def check(self, path: str) -> int:
+        """Check a listed file without keeping it, and give its size in bytes; IntegrityError as `read` raises it."""
+        record = self._record(path)
+        with open_regular(self.folder, path) as (file, size):
+            _check_size(path, size, record.bytes)
+            digest, found = hashlib.sha256(), 0
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                if (found := found + len(chunk)) > record.bytes:
+                    break
+        _check_size(path, found, record.bytes)
+        _check_hash(path, digest.hexdigest(), record.sha256)
+        return found
+
+    def _record(self, path: str) -> FileRecord:
+        if path not in self.manifest.files:
+            raise UnlistedFileError(
+                f"{named(path)} is not a file that the manifest lists",
+                file=path, expected="a path in files", found=path,
+            )  # fmt: skip
+        return self.manifest.files[path]
+
     def _check_listing(self) -> None:
-        found: set[str] = set()
-        for path, entry in _walk(self.folder):
-            if not entry.is_file(follow_symlinks=False):
-                raise IntegrityError(f"{path} is a link or a special file: an artifact has regular files only")
+        listed, found = self.manifest.files, set[str]()
+        folders = {path[: path.rindex("/")] for path in listed if "/" in path}
+        for path, status in entries(self.folder, len(listed) + MAX_FOLDERS * len(folders) + _MORE, MAX_FOLDERS):
+            if not stat.S_ISREG(status.st_mode):
+                raise NotRegularFileError(
+                    f"{named(path)} is a link or a special file: an artifact has regular files only",
+                    file=path, expected="a regular file", found=stat.filemode(status.st_mode),
+                )  # fmt: skip
             if path in (MANIFEST_NAME, SIGNATURE_NAME):
                 continue
-            if path not in self.manifest.files:
-                raise IntegrityError(f"{path} is in the folder but the manifest does not list it")
-            size = entry.stat(follow_symlinks=False).st_size
-            if size != self.manifest.files[path].bytes:
-                raise IntegrityError(f"{path} has {size} bytes, the manifest lists {self.manifest.files[path].bytes}")
+            if path not in listed:
+                raise UnlistedFileError(
+                    f"{named(path)} is in the folder but the manifest does not list it",
+                    file=path, expected="only listed files", found=path,
+                )  # fmt: skip
+            _check_size(path, status.st_size, listed[path].bytes)
             found.add(path)
-        if missing := sorted(self.manifest.files.keys() - found):
-            raise IntegrityError(f"{missing[0]} is listed in the manifest but missing")
+        if missing := sorted(listed.keys() - found):
+            raise MissingFileError(
+                f"{named(missing[0])} is listed in the manifest but missing",
+                file=missing[0], expected="a regular file", found=None,
+            )  # fmt: skip
 
 
-def _walk(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    prefixes = [""]
-    while prefixes:
-        prefix = prefixes.pop()
-        try:
-            with os.scandir(root / prefix) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        prefixes.append(f"{prefix}{entry.name}/")
-                    else:
-                        yield prefix + entry.name, entry
-        except OSError as error:
-            raise IntegrityError(f"cannot read {root / prefix}: {error.strerror}") from error
+def _not_found(path: Path, why: str) -> ArtifactNotFoundError:
+    return ArtifactNotFoundError(
+        f"no artifact at {named(str(path))}: {why}",
+        file=MANIFEST_NAME, expected=f"a folder with {MANIFEST_NAME}", found=str(path),
+    )  # fmt: skip
 
 
-def _read_regular(folder: Path, path: str, limit: int) -> bytes:
-    """At most `limit` + 1 bytes of a file that is no link and no device."""
-    try:
-        # O_NONBLOCK, so that a pipe in a file's place cannot make the caller wait.
-        descriptor = os.open(folder / path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise IntegrityError(f"{path} is a folder or a special file: an artifact has regular files only")
-        with os.fdopen(descriptor, "rb") as file:
-            return file.read(limit + 1)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise IntegrityError(f"{path} is a link: an artifact has regular files only") from error
-        raise IntegrityError(f"cannot read {path}: {error.strerror}") from error
+def _check_size(path: str, found: int, listed: int) -> None:
+    if found != listed:
+        raise FileSizeError(
+            f"{named(path)} has {found} bytes, the manifest lists {listed}", file=path, expected=listed, found=found
+        )
+
+
+def _check_hash(path: str, found: str, listed: str) -> None:
+    if found != listed:
+        raise FileHashError(
+            f"{named(path)} has SHA-256 {found}, the manifest lists {listed}", file=path, expected=listed, found=found
+        )
+
+
+def _read_manifest(folder: Path) -> bytes:
+    with open_regular(folder, MANIFEST_NAME) as (file, size):
+        if size > MAX_MANIFEST_BYTES:
+            raise ManifestError(
+                f"{MANIFEST_NAME} has {size} bytes, more than {MAX_MANIFEST_BYTES}",
+                file=MANIFEST_NAME, field="", expected=f"at most {MAX_MANIFEST_BYTES}", found=size,
+            )  # fmt: skip
+        return file.read(size + 1)  # one more, so that a file that grows is no canonical JSON

@@ -61,6 +61,7 @@ __all__ = [
     "UnlistedFileError",
     "UnreachableError",
     "UnreadableFileError",
+    "named",
     "one_line",
 ]
 
@@ -207,3 +208,9 @@ def one_line(value: object) -> str:
     except ValueError:  # Python prints no integer of more than 4,300 digits
         return f"a {type(value).__name__} too long to print"
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def named(text: str) -> str:
+    """A path or a field's name as a message shows it: on one line, cut to 300 characters."""
+    shown = text if text.isprintable() else repr(text)[1:-1]
+    return shown if len(shown) <= 300 else shown[:297] + "..."

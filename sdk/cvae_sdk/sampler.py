@@ -1,31 +1,36 @@
 """Labels and a seed in, images out."""
 
-import io
-import os
-import secrets
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from math import prod
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from cvae_sdk.artifact import Artifact, locate
-from cvae_sdk.backends import Backend, open_backend
-from cvae_sdk.backends.options import OnnxOptions
-from cvae_sdk.errors import ArtifactError, BackendError, GoldenError, InputError, one_line
-from cvae_sdk.labels import Labels, to_label, to_labels
-from cvae_sdk.latents import standard_normal_latents
-from cvae_sdk.manifest import Manifest
+from cvae_sdk.arguments import checked_count, checked_first, checked_seed, checked_temperature, checked_truncation
+from cvae_sdk.artifact import Artifact
+from cvae_sdk.asynchronous import in_thread, one_ahead
+from cvae_sdk.conditions import Conditions, Labels, to_conditions
+from cvae_sdk.drawing import Latents, draw
+from cvae_sdk.errors import ArtifactError, GoldenError, InputError
+from cvae_sdk.goldens import GOLDEN_NAME, read_goldens
+from cvae_sdk.memory import check_images_fit
+from cvae_sdk.outputs import Images, Output, checked_output, finished
+from cvae_sdk.pictures import Pictures
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = ["Sampler", "Verification"]
 
-_CHUNK = 1024  # images decoded at a time: enough to be fast, few enough to need little memory
-GOLDEN_NAME = "golden.npz"
 GOLDEN_TOLERANCE = 1e-5
 """Largest difference of a pixel in [0, 1]: runtimes and processors differ by 5e-7, a grey level is 4e-3."""
+_STRIDE, _STRIDE_BYTES = 4096, 1 << 25
+"""A stream's smaller batches are cut out of so many images, or bytes of pixels: as fast as large ones."""
+
+_Uint8s = npt.NDArray[np.uint8]
+_Float32s = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -38,159 +43,217 @@ class Verification:
     max_abs_error: float
 
 
-class Sampler:
-    """Samples images from an artifact: one shipped with this package, by its name, or the one in a folder.
+class Sampler(Pictures):
+    """Samples images from an artifact: one shipped with this package, by its name, the one in a folder, or a server's.
 
-    Shipped are "mnist", which is the default, and "fashion-mnist"; "./mnist" is a folder of that name.
+    Shipped are "mnist", which is the default, and "fashion-mnist"; "./mnist" is a folder of that name. An address is
+
+        http://HOST:8501/v1/models/NAME     TF Serving, over REST; grpc://HOST:8500/NAME over gRPC
+        http://HOST:8000/v2/models/NAME     Triton or KServe, by the Open Inference Protocol
+
+    `backend` is a name, "onnx" by default, "numpy", "stablehlo", "saved_model" or "litert", or one's options; for an
+    address RemoteOptions. `manifest` is the artifact, a folder or a name, that a server's model must be.
 
     Opening checks the manifest, the listing and the model's bytes, and raises ArtifactError or BackendError. One
-    Sampler may be used by many threads at once.
+    Sampler may be used by many threads at once, after a fork, and pickled; close it, or use it in a `with`, to give
+    back what it holds.
 
         sampler = Sampler()
         images = sampler.sample(7, n=16, seed=0)        uint8 [16, 28, 28, 1]
     """
 
-    def __init__(self, artifact: str | os.PathLike[str] | None = None) -> None:
-        self._artifact = Artifact.open(locate(artifact))
-        self._backend: Backend = open_backend(self._artifact, OnnxOptions())
+    # fmt: off
+    @overload
+    def sample(self, labels: Labels, n: int | None = None, *, seed: int | None = None, first: int = 0, temperature: float = 1.0, truncation: float | None = None, output: Literal["uint8"] = "uint8") -> _Uint8s: ...
+    @overload
+    def sample(self, labels: Labels, n: int | None = None, *, seed: int | None = None, first: int = 0, temperature: float = 1.0, truncation: float | None = None, output: Literal["float32"]) -> _Float32s: ...
+    @overload
+    def sample(self, labels: Labels, n: int | None = None, *, seed: int | None = None, first: int = 0, temperature: float = 1.0, truncation: float | None = None, output: Literal["pil"]) -> "list[Image]": ...
+    @overload
+    def sample(self, labels: Labels, n: int | None = None, *, seed: int | None = None, first: int = 0, temperature: float = 1.0, truncation: float | None = None, output: Literal["png"]) -> list[bytes]: ...
+    # fmt: on
+    def sample(
+        self,
+        labels: Labels,
+        n: int | None = None,
+        *,
+        seed: int | None = None,
+        first: int = 0,
+        temperature: float = 1.0,
+        truncation: float | None = None,
+        output: Output = "uint8",
+    ) -> Images:
+        """Draw images: `n` (1 by default) of one label, or one for each label of a list.
 
-    @property
-    def manifest(self) -> Manifest:
-        """All that the artifact says of itself."""
-        return self._artifact.manifest
+        A label is an integer, a class's name, or weights that mix classes: {class: weight}, or floats [classes];
+        many are a list or an array of labels, or floats [n, classes]. The images have the indices `first` to
+        first + n - 1, and image i depends only on the artifact, the seed, i, its label, the temperature and the
+        truncation; without a seed, from 0 to 2^64 - 1, every call draws other images.
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The classes' names, in label order."""
-        return self.manifest.classes
-
-    @property
-    def latent_dim(self) -> int:
-        """The number of latents of an image."""
-        return self.manifest.latent_dim
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of an image."""
-        return self.manifest.image_shape
-
-    def sample(self, labels: Labels, n: int | None = None, *, seed: int | None = None) -> npt.NDArray[np.uint8]:
-        """Draw images: `n` (1 by default) of one label, or one for each label of a sequence.
-
-        A label is an integer or a class's name. Image i depends only on the artifact, the seed, i and its label;
-        without a seed, from 0 to 2^64 - 1, every call draws other images. Returns uint8 [n, height, width, channels].
-        Raises InputError.
+        `temperature`, 0 to 100, multiplies the latents; `truncation` cuts them off at so many standard deviations.
+        Returns uint8 or float32 [n, height, width, channels], or a list of PIL images, or of PNG files: see outputs.py.
+        Raises InputError, TooLargeError where memory has no room, ArtifactError where the model cannot mix.
         """
-        each = self._labels(labels, n)
-        seed = _checked_seed(seed)
-        images = _room(len(each), self.image_shape)
-        for start in range(0, len(each), _CHUNK):
-            chunk = each[start : start + _CHUNK]
-            z = standard_normal_latents(seed, start, len(chunk), self.latent_dim)
-            images[start : start + len(chunk)] = _to_bytes(self._run_decode(z, chunk))
-        return images
+        conditions = self._sampled(labels, n)
+        kind = checked_output(output)
+        begin = checked_first(first, len(conditions))
+        noise = self._noise(checked_seed(seed), begin, checked_temperature(temperature), checked_truncation(truncation))
+        return finished(draw(self._model, conditions, noise, kind), kind)
 
-    def decode(self, z: npt.NDArray[np.float32], label: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """The exported function itself.
+    # fmt: off
+    @overload
+    def stream(self, labels: Labels, total: int, batch_size: int = 1024, *, seed: int | None = None, first: int = 0, temperature: float = 1.0, truncation: float | None = None, output: Literal["uint8"] = "uint8") -> Iterator[_Uint8s]: ...
+    @overload
+    def stream(self, labels: Labels, total: int, batch_size: int = 1024, *, seed: int | None = None, first: int = 0, temperature: float = 1.0, truncation: float | None = None, output: Literal["float32"]) -> Iterator[_Float32s]: ...
+    @overload
+    def stream(self, labels: Labels, total: int, batch_size: int = 1024, *, seed: int | None = None, first: int = 0, temperature: float = 1.0, truncation: float | None = None, output: Literal["pil"]) -> "Iterator[list[Image]]": ...
+    @overload
+    def stream(self, labels: Labels, total: int, batch_size: int = 1024, *, seed: int | None = None, first: int = 0, temperature: float = 1.0, truncation: float | None = None, output: Literal["png"]) -> Iterator[list[bytes]]: ...
+    # fmt: on
+    def stream(
+        self,
+        labels: Labels,
+        total: int,
+        batch_size: int = 1024,
+        *,
+        seed: int | None = None,
+        first: int = 0,
+        temperature: float = 1.0,
+        truncation: float | None = None,
+        output: Output = "uint8",
+    ) -> Iterator[Images]:
+        """Draw `total` images in batches, in constant memory: the images of `sample`, whatever the batch size.
 
-        z is float32 [batch, latent_dim], finite; label holds integers [batch]. Returns float32
-        [batch, height, width, channels] in [0, 1]. Raises InputError.
+        Labels are repeated in order: image i has the label labels[i % len(labels)], by its absolute index i, from
+        `first` on, so that a job can be cut anywhere, and its parts joined. The last batch may be shorter. Arguments
+        are checked at the call. Raises as `sample` does.
         """
-        if not isinstance(z, np.ndarray) or z.dtype != np.float32:  # pyright: ignore[reportUnnecessaryIsInstance]
-            kind = z.dtype if isinstance(z, np.ndarray) else type(z).__name__  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InputError(f"z must be a float32 array, got {kind}: use numpy.asarray(z, numpy.float32)")
-        if z.ndim != 2 or z.shape[1] != self.latent_dim:
-            raise InputError(f"z must have shape (batch, {self.latent_dim}), got {z.shape}")
-        if not np.isfinite(z).all():
-            raise InputError("z must be finite, got NaN or infinity in it")
-        each = to_labels(label, self.classes)
-        if len(each) != len(z):
-            raise InputError(f"label must have one entry for each of the {len(z)} rows of z, got {len(each)}")
-        if len(z) == 0:
-            return np.empty((0, *self.image_shape), np.float32)
-        return self._run_decode(np.ascontiguousarray(z), each)
+        conditions = self._carried(to_conditions(labels, self.classes))
+        count, size, kind = (
+            checked_count("total", total, 0),
+            checked_count("batch_size", batch_size),
+            checked_output(output),
+        )
+        if len(conditions) == 0 and count > 0:
+            raise InputError("needs one label or more, got none", field="labels", expected=1)
+        check_images_fit(min(size, count), self.image_shape)
+        begin = checked_first(first, count)
+        noise = self._noise(checked_seed(seed), begin, checked_temperature(temperature), checked_truncation(truncation))
+        return self._batches(conditions, begin, count, size, noise, kind)
 
-    def grid(self, labels: Labels | None = None, n: int = 10, *, seed: int | None = None, scale: int = 1) -> "Image":
-        """A PIL picture with one row of `n` images for each label, by default for each class, each pixel `scale` wide.
+    # fmt: off
+    @overload
+    async def asample(self, labels: Labels, n: int | None = None, *, seed: int | None = None, first: int = 0, temperature: float = 1.0, truncation: float | None = None, output: Literal["uint8"] = "uint8") -> _Uint8s: ...
+    @overload
+    async def asample(self, labels: Labels, n: int | None = None, *, seed: int | None = None, first: int = 0, temperature: float = 1.0, truncation: float | None = None, output: Literal["float32"]) -> _Float32s: ...
+    @overload
+    async def asample(self, labels: Labels, n: int | None = None, *, seed: int | None = None, first: int = 0, temperature: float = 1.0, truncation: float | None = None, output: Literal["pil"]) -> "list[Image]": ...
+    @overload
+    async def asample(self, labels: Labels, n: int | None = None, *, seed: int | None = None, first: int = 0, temperature: float = 1.0, truncation: float | None = None, output: Literal["png"]) -> list[bytes]: ...
+    # fmt: on
+    async def asample(
+        self,
+        labels: Labels,
+        n: int | None = None,
+        *,
+        seed: int | None = None,
+        first: int = 0,
+        temperature: float = 1.0,
+        truncation: float | None = None,
+        output: Output = "uint8",
+    ) -> Images:
+        """`sample` for asyncio: drawn in a thread, while the event loop goes on."""
+        return await in_thread(
+            lambda: self.sample(
+                labels, n, seed=seed, first=first, temperature=temperature, truncation=truncation, output=output
+            )
+        )
 
-        Its images are those of `sample` for the labels each repeated n times, with the same seed.
-        """
-        from cvae_sdk.images import tile  # Pillow takes longer to import than a sample to draw
-
-        n = _checked_count("n", n)
-        scale = _checked_count("scale", scale)
-        rows = self._labels(range(len(self.classes)) if labels is None else labels, None)
-        if len(rows) == 0:
-            raise InputError("a grid needs one label or more, got none")
-        check_fits(len(rows) * n, self.image_shape)
-        return tile(self.sample(np.repeat(rows, n), seed=seed), columns=n, scale=scale)
+    # fmt: off
+    @overload
+    def astream(self, labels: Labels, total: int, batch_size: int = 1024, *, seed: int | None = None, first: int = 0, temperature: float = 1.0, truncation: float | None = None, output: Literal["uint8"] = "uint8") -> AsyncIterator[_Uint8s]: ...
+    @overload
+    def astream(self, labels: Labels, total: int, batch_size: int = 1024, *, seed: int | None = None, first: int = 0, temperature: float = 1.0, truncation: float | None = None, output: Literal["float32"]) -> AsyncIterator[_Float32s]: ...
+    @overload
+    def astream(self, labels: Labels, total: int, batch_size: int = 1024, *, seed: int | None = None, first: int = 0, temperature: float = 1.0, truncation: float | None = None, output: Literal["pil"]) -> "AsyncIterator[list[Image]]": ...
+    @overload
+    def astream(self, labels: Labels, total: int, batch_size: int = 1024, *, seed: int | None = None, first: int = 0, temperature: float = 1.0, truncation: float | None = None, output: Literal["png"]) -> AsyncIterator[list[bytes]]: ...
+    # fmt: on
+    def astream(
+        self,
+        labels: Labels,
+        total: int,
+        batch_size: int = 1024,
+        *,
+        seed: int | None = None,
+        first: int = 0,
+        temperature: float = 1.0,
+        truncation: float | None = None,
+        output: Output = "uint8",
+    ) -> AsyncIterator[Images]:
+        """`stream` for asyncio: each batch is drawn in a thread, one ahead of the one that is used."""
+        batches = self.stream(
+            labels,
+            total,
+            batch_size,
+            seed=seed,
+            first=first,
+            temperature=temperature,
+            truncation=truncation,
+            output=output,
+        )
+        return one_ahead(batches)
 
     def verify(self) -> Verification:
-        """Check every file of the artifact and replay its recorded images.
+        """Check every file of the artifact and replay its recorded images; a server's, if `manifest` was given.
 
         Raises ArtifactError for a file that is not what was listed, GoldenError for images that differ by more than
         1e-5.
         """
-        artifact = Artifact.open(self._artifact.folder)
-        contents = {path: artifact.read(path) for path in artifact.manifest.files}
-        if GOLDEN_NAME not in contents:
-            raise ArtifactError(f"the artifact {self.manifest.name} has no {GOLDEN_NAME} to verify against")
-        try:
-            with np.load(io.BytesIO(contents[GOLDEN_NAME]), allow_pickle=False) as goldens:
-                z, label, image = (cast("npt.NDArray[np.float32]", goldens[name]) for name in ("z", "label", "image"))
-            if len(z) == 0 or image.dtype != np.float32 or image.shape != (len(z), *self.image_shape):
-                raise InputError(f"its image must be float32 of one image or more, got {image.dtype} {image.shape}")
-            error = float(np.abs(self.decode(z, label) - image).max())
-        except BackendError:
-            raise
-        except Exception as problem:  # zipfile, zlib and NumPy's reader have no common base but this
-            raise ArtifactError(f"{GOLDEN_NAME} cannot be replayed: {problem}") from problem
+        if self._model.artifact is None:
+            raise ArtifactError("a server's files cannot be checked: give the artifact that it serves as manifest=")
+        artifact = Artifact.open(self._model.artifact.folder)
+        size = sum(artifact.check(path) for path in artifact.manifest.files)
+        if GOLDEN_NAME not in artifact.manifest.files:
+            raise ArtifactError(
+                f"the artifact {self.manifest.name} has no {GOLDEN_NAME} to verify against",
+                file=GOLDEN_NAME, expected="recorded images", found=None,
+            )  # fmt: skip
+        z, label, image = read_goldens(artifact.read(GOLDEN_NAME), artifact.manifest)
+        error = float(np.abs(self.decode(z, label) - image).max())
         if not error <= GOLDEN_TOLERANCE:
-            raise GoldenError(f"images differ from the recorded ones by {error:.2g}, more than {GOLDEN_TOLERANCE:.2g}")
-        return Verification(len(contents), sum(map(len, contents.values())), len(z), error)
+            raise GoldenError(
+                f"images differ from the recorded ones by {error:.2g}, more than {GOLDEN_TOLERANCE:.2g}",
+                file=GOLDEN_NAME, field="image", expected=GOLDEN_TOLERANCE, found=error,
+            )  # fmt: skip
+        return Verification(len(artifact.manifest.files), size, len(z), error)
 
-    def _run_decode(self, z: npt.NDArray[np.float32], label: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        return self._backend.run("decode", {"z": z, "label": label})["image"]
+    def _sampled(self, labels: object, n: object) -> Conditions:
+        conditions = self._carried(to_conditions(labels, self.classes))
+        if not conditions.one:
+            if n is not None:
+                raise InputError(
+                    f"n goes with one label, got {len(conditions)} labels: repeat them with numpy.repeat instead",
+                    field="n", found=n,
+                )  # fmt: skip
+            return conditions
+        count = 1 if n is None else checked_count("n", n, 0)
+        check_images_fit(count, self.image_shape)
+        return Conditions(np.repeat(conditions.values, count, axis=0), one=False)
 
-    def _labels(self, labels: object, n: object) -> npt.NDArray[np.int32]:
-        if isinstance(labels, str) or not isinstance(labels, list | tuple | range | np.ndarray):
-            count = 1 if n is None else _checked_count("n", n)
-            check_fits(count, self.image_shape)
-            return np.full(count, to_label(labels, self.classes), np.int32)
-        each = to_labels(labels, self.classes)  # pyright: ignore[reportUnknownArgumentType]
-        if n is not None:
-            raise InputError(f"n goes with one label, got {len(each)} labels: repeat them with numpy.repeat instead")
-        return each
-
-
-def _room(count: int, image_shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
-    try:
-        return np.empty((count, *image_shape), np.uint8)
-    except (MemoryError, ValueError, OverflowError) as error:
-        raise InputError(f"{one_line(count)} images do not fit into memory: ask for fewer at a time") from error
-
-
-def check_fits(count: int, image_shape: tuple[int, int, int]) -> None:
-    """InputError if memory has no room for `count` images; a system gives room that is not yet used at no cost."""
-    _room(count, image_shape)
-
-
-def _checked_count(name: str, value: object) -> int:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < 1:
-        raise InputError(f"{name} must be an integer of at least 1, got {one_line(cast('object', value))}")
-    return int(cast("int", value))
+    def _batches(
+        self, conditions: Conditions, first: int, total: int, size: int, noise: Latents, output: Output
+    ) -> Iterator[Images]:
+        stride = size * max(1, min(_STRIDE, _STRIDE_BYTES // prod(self.image_shape)) // size)
+        for start in range(0, total, stride):
+            count = min(stride, total - start)
+            rows = (np.arange(count) + (first + start) % max(1, len(conditions))) % max(1, len(conditions))
+            latents = _shifted(noise, start)
+            images = draw(self._model, Conditions(conditions.values[rows], one=False), latents, output)
+            for begin in range(0, count, size):
+                batch = images[begin : begin + size]
+                yield finished(batch if len(batch) == count else batch.copy(), output)
 
 
-def _checked_seed(seed: object) -> int:
-    if seed is None:
-        return secrets.randbits(64)
-    if isinstance(seed, bool | np.bool_) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
-        raise InputError(f"seed must be an integer from 0 to 2^64 - 1, got {one_line(cast('object', seed))}")
-    return int(cast("int", seed))
-
-
-def _to_bytes(images: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Pixels in [0, 1] as the nearest of 256 grey levels."""
-    scaled = images * np.float32(255)
-    scaled += np.float32(0.5)
-    return scaled.astype(np.uint8)
+def _shifted(noise: Latents, by: int) -> Latents:
+    return lambda start, count: noise(by + start, count)

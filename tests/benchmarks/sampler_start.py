@@ -20,7 +20,7 @@ BARE = """
 import numpy as np, onnxruntime
 session = onnxruntime.InferenceSession({model!r}, providers=["CPUExecutionProvider"])
 z = np.zeros((1, session.get_inputs()[[i.name for i in session.get_inputs()].index("z")].shape[1]), np.float32)
-session.run(["image"], {{"z": z, "label": np.array([7], np.int32)}})
+session.run(["image"], {{"z": z, "class_weights": np.eye(10, dtype=np.float32)[7:8]}})
 """
 
 
@@ -49,7 +49,7 @@ def seconds(python: Path, program: str) -> float:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         python = wheel_environment(Path(folder))
-        (model,) = Path(folder).glob("venv/lib/*/site-packages/cvae_sdk/artifacts/mnist/onnx/decoder.onnx")
+        (model,) = Path(folder).glob("venv/lib/*/site-packages/cvae_sdk/artifacts/mnist/onnx/mix.onnx")
         bare = BARE.format(model=str(model))
         for program in (SDK, bare):
             seconds(python, program)

@@ -47,6 +47,7 @@ def test_the_import_contracts_hold(house: Path) -> None:
         ("training/cvae_training/data.py", "import PIL.Image", "Only own_data.py and png.py know Pillow in training"),
         ("training/cvae_training/train.py", "import tensorboardX", "Only tensorboard_events.py knows tensorboardX"),
         ("sdk/cvae_sdk/sampler.py", "import onnxruntime", "Only the ONNX backend knows ONNX Runtime in the SDK"),
+        ("sdk/cvae_sdk/backends/remote.py", "import grpc", "Only tf_serving_grpc.py knows gRPC in the SDK"),
         ("sdk/cvae_sdk/artifact.py", "import model_signing", "Only signing.py knows model-signing"),
         ("sdk/cvae_sdk/shards.py", "import ray", "Only bulk/cluster.py and bulk/dataset.py know Ray"),
         ("sdk/cvae_sdk/shard_formats.py", "import pyarrow", "Only bulk/parquet.py knows Arrow"),

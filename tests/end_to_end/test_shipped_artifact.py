@@ -70,15 +70,24 @@ def _listed(value: object) -> object:
     return [_listed(item) for item in value] if isinstance(value, tuple) else value
 
 
-def test_what_the_sdk_ships_is_its_onnx_decoder_and_the_same_model(name: str, manifest: Manifest) -> None:
+def test_what_the_sdk_ships_is_its_onnx_model_that_mixes_and_no_more(name: str, manifest: Manifest) -> None:
     shipped = Sampler(name)
-    assert list(shipped.manifest.formats) == ["onnx"]
-    assert set(shipped.manifest.files) == {"onnx/decoder.onnx", "golden.npz"}
-    assert shipped.manifest.files["onnx/decoder.onnx"] == manifest.files["onnx/decoder.onnx"]
+    assert {key: form.path for key, form in shipped.manifest.formats.items()} == {"onnx": "onnx/mix.onnx"}
+    assert set(shipped.manifest.signatures) == {"mix"}
+    assert set(shipped.manifest.files) == {"onnx/mix.onnx", "golden.npz"}
+    assert shipped.manifest.files["onnx/mix.onnx"] == manifest.files["onnx/mix.onnx"]
     assert shipped.verify().files == 2
     folder = Path(cvae_sdk.__file__).parent / "artifacts" / name
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert found == {"manifest.json", "onnx/decoder.onnx", "golden.npz"}
+    assert found == {"manifest.json", "onnx/mix.onnx", "golden.npz"}
+
+
+def test_what_the_sdk_ships_decodes_as_its_onnx_decoder_bit_for_bit(name: str) -> None:
+    shipped, whole = Sampler(name), Sampler(ARTIFACTS / name)
+    for count in (1, 2, 7, 64, 300):
+        z = np.random.default_rng(count).standard_normal((count, whole.latent_dim), np.float32)
+        label = np.arange(count, dtype=np.int32) % len(whole.classes)
+        assert shipped.decode(z, label).tobytes() == whole.decode(z, label).tobytes()
 
 
 def test_the_default_is_the_digits() -> None:

@@ -71,11 +71,20 @@ def test_the_wheel_holds_the_package_and_the_onnx_parts_of_both_artifacts_alone(
         *(
             f"cvae_sdk/artifacts/{name}/{file}"
             for name in ("mnist", "fashion-mnist")
-            for file in ("manifest.json", "golden.npz", "onnx/decoder.onnx")
+            for file in ("manifest.json", "golden.npz", "onnx/mix.onnx")
         ),
     }
     assert all(name.startswith("cvae_sdk/") for name in names)
+
+
+def test_the_wheel_is_below_4_mib_and_without_the_artifacts_at_most_100_kb(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        artifacts = sum(
+            entry.compress_size for entry in archive.infolist() if entry.filename.startswith("cvae_sdk/artifacts/")
+        )
     assert wheel.stat().st_size < 4 << 20
+    assert artifacts > 0
+    assert wheel.stat().st_size - artifacts <= 100_000
 
 
 def test_the_wheel_samples_where_no_jax_or_tensorflow_can_be_imported(python: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import tensorflow as tf
@@ -17,11 +18,12 @@ from jax import lax
 import cvae_export.tf_graph
 from cvae_export import UnsupportedPrimitiveError
 from cvae_export.decoder import Function
-from cvae_export.onnx_graph import to_onnx
+from cvae_export.onnx_graph import OPSET, to_onnx
 from cvae_export.servable_ops import SERVABLE_OPS
 from cvae_export.tf_graph import to_tf_function
 from cvae_export.tf_rules import RULES
 from cvae_sdk.manifest import Signature, TensorSpec
+from cvae_sdk.onnx_model import check_onnx
 
 FEATURES = 6
 # One float32 rounding each in a few operations on values below 10; tanh and erf are each library's own polynomials.
@@ -45,8 +47,14 @@ def draw(call: Callable[..., jax.Array]) -> Any:
 
 def in_onnx(call: Callable[..., jax.Array]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """The drawn function in ONNX Runtime."""
-    model = to_onnx(function_of(call))
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    function = function_of(call)
+    model = to_onnx(function).SerializeToString()
+    graph = onnx.load_from_string(model).graph
+    inputs = {value.name: function.signature.inputs[value.name] for value in graph.input}
+    shape = tuple(axis.dim_value or "batch" for axis in graph.output[0].type.tensor_type.shape.dim)
+    signature = Signature(inputs, {"image": TensorSpec("float32", shape)})
+    check_onnx(model, "decoder.onnx", signature, OPSET)  # the SDK's reader takes it
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_inputs()]
 
     def run(z: np.ndarray, label: np.ndarray) -> np.ndarray:

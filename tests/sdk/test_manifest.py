@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cvae_sdk import SCHEMA_VERSION, Manifest, ManifestError
-from cvae_sdk.manifest import FileRecord, Format, Parity, Signature, TensorSpec
+from cvae_sdk.manifest import MAX_FILES, FileRecord, Format, Parity, Signature, TensorSpec
 
 
 class Missing:
@@ -209,7 +209,7 @@ def test_a_schema_version_that_is_none_is_refused(sign, schema):
 
 @pytest.mark.parametrize(("dtype", "schema"), [("float32", 1), ("int32", 1), ("int64", 2), ("string", 2)])
 def test_a_manifest_is_written_in_the_oldest_schema_that_can_say_it(sign, dtype, schema):
-    values = edited(("signatures", "mix", "outputs", "image", "dtype"), dtype)
+    values = edited(("signatures", "count"), {"inputs": {"n": {"dtype": dtype, "shape": []}}, "outputs": {}})
     written = json.loads(Manifest.parse(sign(values)).to_bytes())
     assert written["schema_version"] == schema <= SCHEMA_VERSION == 2
 
@@ -553,14 +553,14 @@ def test_a_format_s_path_that_is_not_inside_the_artifact_is_refused(sign, path):
         Manifest.parse(sign(edited(("formats", "onnx", "path"), path)))
 
 
-@pytest.mark.parametrize("path", ["a", "a/b/c", "..a", "a..b/c", "...", "-x", "a b", "größe"])
+@pytest.mark.parametrize("path", ["a", "a/b/c", "..a", "a..b/c", "-x", "a b", "größe", "...a", "con1", "nul-", "x.nul"])
 def test_a_path_inside_the_artifact_is_taken(sign, path):
     values = edited(("files",), {**VALUES["files"], path: {"sha256": "0" * 64, "bytes": 0}})
     assert path in Manifest.parse(sign(values)).files
 
 
 @settings(deadline=None)
-@given(st.lists(st.sampled_from(["..", ".", "", "a", "b", "\\", ":", "/", "\0", "..."]), max_size=6))
+@given(st.lists(st.sampled_from(["..", ".", "", "a", "b", "\\", ":", "/", "\0", "...a"]), max_size=6))
 def test_a_path_is_taken_only_if_it_stays_inside_its_folder(sign, parts):
     path = "/".join(parts)
     values = edited(("files",), {**VALUES["files"], path: {"sha256": "0" * 64, "bytes": 0}})
@@ -590,6 +590,24 @@ def test_a_format_with_a_signature_that_is_not_there_is_refused(sign):
         ManifestError, match=r"formats\.onnx\.signatures names 'encode', which signatures does not have"
     ):
         Manifest.parse(sign(edited(("formats", "onnx", "signatures"), ["decode", "encode"])))
+
+
+@pytest.mark.parametrize("path", ["/".join("a" * 16), "é" * 127, "/".join(["a" * 200] * 5)])
+def test_the_deepest_and_the_longest_path_are_taken(sign, path):
+    values = edited(("files",), {**VALUES["files"], path: {"sha256": "0" * 64, "bytes": 0}})
+    assert path in Manifest.parse(sign(values)).files
+
+
+def test_as_many_files_as_an_artifact_may_have_are_taken(sign):
+    more = {f"f/{i}": {"sha256": "0" * 64, "bytes": 1} for i in range(MAX_FILES - len(VALUES["files"]))}
+    assert len(Manifest.parse(sign(edited(("files",), {**VALUES["files"], **more}))).files) == MAX_FILES
+
+
+def test_as_many_classes_as_a_model_may_have_are_taken(sign):
+    values = edited(("classes",), [str(i) for i in range(20_000)])
+    del values["signatures"]["mix"]
+    values["formats"]["saved_model"]["signatures"] = ["decode"]
+    assert len(Manifest.parse(sign(values)).classes) == 20_000
 
 
 # Fields to come
@@ -640,6 +658,41 @@ def test_a_subset_leaves_out_signatures_whose_files_lie_elsewhere(sign):
     assert subset.formats["onnx"].files == {"decode": ("onnx/decoder.onnx",)}
     assert Manifest.parse(subset.to_bytes()) == subset
     assert set(whole.subset(("onnx",), ("onnx/mix.onnx",)).signatures) == {"decode", "mix"}
+
+
+def two_files() -> dict[str, Any]:
+    """VALUES with an ONNX file for each of decode and mix."""
+    values = edited(("formats", "onnx", "files"), {"decode": ["onnx/decoder.onnx"], "mix": ["onnx/mix.onnx"]})
+    values["formats"]["onnx"]["signatures"] = ["decode", "mix"]
+    values["files"]["onnx/mix.onnx"] = {"sha256": "0" * 64, "bytes": 1}
+    return values
+
+
+@pytest.mark.parametrize(
+    ("kept", "path", "files"),
+    [
+        (("mix",), "onnx/mix.onnx", {"onnx/mix.onnx", "golden.npz"}),
+        (("decode",), "onnx/decoder.onnx", {"onnx/decoder.onnx", "golden.npz"}),
+        (("mix", "decode"), "onnx/decoder.onnx", {"onnx/decoder.onnx", "onnx/mix.onnx", "golden.npz"}),
+    ],
+)
+def test_a_subset_of_signatures_has_their_files_and_points_at_the_first(sign, kept, path, files):
+    subset = Manifest.parse(sign(two_files())).subset(("onnx",), ("golden.npz",), kept)
+    assert set(subset.files) == files
+    assert set(subset.signatures) == set(subset.formats["onnx"].signatures) == set(kept)
+    assert subset.formats["onnx"].path == path
+    assert Manifest.parse(subset.to_bytes()) == subset
+
+
+def test_a_subset_of_signatures_ships_whole_a_format_that_holds_them_together(sign):
+    whole = Manifest.parse(sign(VALUES))
+    assert whole.subset(("saved_model",), (), ("mix",)) == whole.subset(("saved_model",), ())
+
+
+def test_a_subset_of_signatures_that_a_format_has_none_of_is_refused(sign):
+    whole = Manifest.parse(sign(two_files()))
+    with pytest.raises(ManifestError, match=re.escape("none of encode is among the signatures decode, mix of onnx")):
+        whole.subset(("onnx",), (), ("encode",))
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,30 @@ def test_a_public_name_is_there(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["artifact", "command", "errors", "images", "labels", "latents", "manifest", "sampler", "signing"]
+    "name",
+    [
+        "artifact",
+        "bounded_json",
+        "command",
+        "errors",
+        "goldens",
+        "images",
+        "json_fields",
+        "labels",
+        "latents",
+        "listed_paths",
+        "manifest",
+        "manifest_checks",
+        "manifest_parts",
+        "onnx_model",
+        "onnx_operators",
+        "onnx_tensor",
+        "protobuf",
+        "regular_files",
+        "safetensors",
+        "sampler",
+        "signing",
+    ],
 )
 def test_a_module_s_public_names_are_there(name):
     module = importlib.import_module(f"cvae_sdk.{name}")
@@ -125,3 +148,20 @@ def test_sampling_imports_neither_pillow_nor_any_heavy_library():
 
 def test_the_look_at_the_loaded_modules_would_see_one():
     assert not modules_after("import cvae_sdk.images").isdisjoint(HEAVY)
+
+
+def test_an_artifact_is_read_without_numpy_as_where_the_wheel_is_built():
+    """build_hook.py imports the reader past the package's own __init__."""
+    code = """
+import sys, types
+package = types.ModuleType("cvae_sdk")
+package.__path__ = [{path!r}]
+sys.modules |= {{"cvae_sdk": package, "numpy": None, "onnxruntime": None}}
+from cvae_sdk.artifact import Artifact
+artifact = Artifact.open({artifact!r})
+print(len(artifact.read("onnx/decoder.onnx")))
+"""
+    folder = Path(__file__).parents[2] / "artifacts" / "mnist"
+    code = code.format(path=str(Path(cvae_sdk.__file__).parent), artifact=str(folder))
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(result.stdout) == (folder / "onnx/decoder.onnx").stat().st_size

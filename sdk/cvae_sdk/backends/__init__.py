@@ -36,6 +36,10 @@ class Backend(Protocol):
         """
         ...
 
+    def side_by_side(self) -> "tuple[Backend, int]":
+        """A Backend for many calls side by side, and how many of them pay: itself and 1 where one takes the machine."""
+        ...
+
     def close(self) -> None:
         """Give back what it holds; nothing may be run after that."""
         ...

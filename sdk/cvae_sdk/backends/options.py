@@ -3,8 +3,12 @@
 Sampler(artifact, backend=OnnxOptions(threads=1))       or, with every setting as it is by default, backend="onnx"
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
+
+from cvae_sdk.errors import InputError, one_line
 
 __all__ = [
     "BACKENDS",
@@ -55,14 +59,14 @@ class LitertOptions:
 
 @dataclass(frozen=True)
 class RemoteOptions:
-    """A server, for an artifact that is given as its address."""
+    """A server, for an artifact that is given as its address. Raises InputError for settings that cannot be used."""
 
     deadline: float = 30.0
     """Seconds that one call may take, with all its tries."""
     tries: int = 3
-    """At most, and only of what can be tried again; 1 to 3."""
+    """At most, of one request, and only of what can be tried again; 1 to 3."""
     retry_budget: float = 0.1
-    """Tries that may be added to those of all calls, as a share of them."""
+    """Tries that may be added to those of all calls, as a share of them, beside the first ten; 0 for none at all."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Of every request; metadata over gRPC."""
     ca_file: str | None = None
@@ -73,6 +77,50 @@ class RemoteOptions:
     """PEM private key of that certificate."""
     max_batch: int = 1024
     """Images of one request; larger batches are split."""
+
+    def __post_init__(self) -> None:
+        for name, expected, right in (
+            ("deadline", "a number of seconds above 0, at most a year", _is_between(self.deadline, 0, _YEAR, float)),
+            ("tries", "1, 2 or 3", _is_between(self.tries, 0, 3, int)),
+            ("retry_budget", "a share from 0 to 1", _is_between(self.retry_budget, -1e-300, 1, float)),
+            ("max_batch", "an integer of at least 1", _is_between(self.max_batch, 0, 2**31 - 1, int)),
+        ):
+            if not right:
+                raise _refusal(name, expected, getattr(self, name))
+        if not isinstance(self.headers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise _refusal("headers", "a mapping of texts", self.headers)
+        for name, value in cast("Mapping[object, object]", self.headers).items():
+            if not _is_header(name):
+                raise _refusal("headers", "named with letters, digits, - or _, and none that each request has", name)
+            if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+                raise _refusal(f"headers[{name!r}]", "printable ASCII without spaces around it", value)
+        if (self.cert_file is None) != (self.key_file is None):
+            missing = "cert_file" if self.cert_file is None else "key_file"
+            raise _refusal(missing, "given where the other of cert_file and key_file is", None)
+
+
+_YEAR = 366 * 24 * 3600.0
+_HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]{0,16382}[!-~])?")
+_OWN_HEADERS = frozenset(
+    ("accept", "accept-encoding", "connection", "content-length", "content-type", "expect", "host", "keep-alive",
+     "inference-header-content-length", "te", "trailer", "transfer-encoding", "upgrade", "user-agent")
+)  # fmt: skip
+
+
+def _is_header(name: object) -> bool:
+    """Whether it may be given, and means the same to HTTP and to gRPC, where -bin marks bytes."""
+    if not isinstance(name, str) or not _HEADER.fullmatch(name):
+        return False
+    return name.lower() not in _OWN_HEADERS and not name.lower().endswith("-bin")
+
+
+def _is_between(value: object, above: float, most: float, kind: type[float]) -> bool:
+    return not isinstance(value, bool) and isinstance(value, (int, kind)) and above < value <= most
+
+
+def _refusal(name: str, expected: str, found: object) -> InputError:
+    return InputError(f"{name} must be {expected}, got {one_line(found)}", field=name, expected=expected, found=found)
 
 
 BackendOptions = OnnxOptions | NumpyOptions | StablehloOptions | SavedModelOptions | LitertOptions | RemoteOptions

@@ -12,7 +12,7 @@ from cvae_sdk.commands.output import Output, add_output, png_bytes, write_images
 from cvae_sdk.commands.sampler_arguments import add_artifact, add_noise, noise, open_sampler, seed_of
 from cvae_sdk.errors import InputError
 from cvae_sdk.label_text import entries_to_labels, entry_from_text
-from cvae_sdk.sampler import check_fits
+from cvae_sdk.memory import check_images_fit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -133,7 +133,7 @@ def _sample(options: argparse.Namespace) -> None:
     with open_sampler(options) as sampler:
         labels = _labels(options.labels, sampler.classes)
         count = len(labels) * _positive("-n", options.n)
-        check_fits(count, sampler.image_shape)
+        check_images_fit(count, sampler.image_shape)
         columns = _positive("--columns", _square(count) if options.columns is None else options.columns)
         _positive("--scale", options.scale)
         seed = seed_of(options)
@@ -159,7 +159,7 @@ def _interpolate(options: argparse.Namespace) -> None:
         start, end = (entry_from_text(text, sampler.classes) for text in (options.start, options.end))
         _check_steps(options, sampler.image_shape, 1)
         seed = seed_of(options)
-        images = cast("npt.NDArray[np.uint8]", sampler.interpolate(start, end, options.steps, seed=seed))
+        images = sampler.interpolate(start, end, options.steps, seed=seed)
         _save(options, output, images, len(images), seed)
 
 
@@ -169,7 +169,7 @@ def _morph(options: argparse.Namespace) -> None:
         labels = _labels(options.labels, sampler.classes)
         _check_steps(options, sampler.image_shape, len(labels))
         seed = seed_of(options)
-        images = cast("npt.NDArray[np.uint8]", sampler.morph(labels, options.steps, seed=seed))
+        images = sampler.morph(labels, options.steps, seed=seed)
         _save(options, output, images, len(images), seed)
 
 
@@ -177,11 +177,10 @@ def _neighbors(options: argparse.Namespace) -> None:
     output = Output.parse(options.output, _SHEETS)
     with open_sampler(options) as sampler:
         label = entry_from_text(options.label, sampler.classes)
-        check_fits(_positive("-n", options.n), sampler.image_shape)
+        check_images_fit(_positive("-n", options.n), sampler.image_shape)
         _positive("--scale", options.scale)
         seed = seed_of(options)
-        drawn = sampler.neighbors(label, options.n, seed=seed, distance=options.distance)
-        images = cast("npt.NDArray[np.uint8]", drawn)
+        images = sampler.neighbors(label, options.n, seed=seed, distance=options.distance)
         _save(options, output, images, _square(len(images)), seed)
 
 
@@ -222,7 +221,7 @@ def _labels(texts: list[str], classes: tuple[str, ...]) -> npt.NDArray[Any]:
 
 def _check_steps(options: argparse.Namespace, image_shape: tuple[int, int, int], ways: int) -> None:
     _positive("--scale", options.scale)
-    check_fits(ways * _positive("--steps", options.steps), image_shape)
+    check_images_fit(ways * _positive("--steps", options.steps), image_shape)
 
 
 def _square(count: int) -> int:

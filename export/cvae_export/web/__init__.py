@@ -1,0 +1,1 @@
+"""What runs in a browser: the seed contract in JavaScript."""

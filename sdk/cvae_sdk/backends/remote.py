@@ -1,0 +1,114 @@
+"""A model at a server, asked over a network: TF Serving by REST and gRPC, and the Open Inference Protocol.
+
+One call has one deadline, for all the requests that it is split into and all their tries. Rows are asked for in their
+order, and each answer is checked before it is copied to its place.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cvae_sdk.backends import Arrays, Backend
+from cvae_sdk.backends.address import Address, read_address
+from cvae_sdk.backends.answered_tensors import check_tensor
+from cvae_sdk.backends.deadline import Deadline
+from cvae_sdk.backends.http_connections import HttpConnections
+from cvae_sdk.backends.model_server import CLOSED, ModelServer
+from cvae_sdk.backends.open_inference import OpenInference
+from cvae_sdk.backends.options import RemoteOptions
+from cvae_sdk.backends.retries import Retries
+from cvae_sdk.backends.served_model import agreed, to_manifest
+from cvae_sdk.backends.tf_serving_rest import TfServingRest
+from cvae_sdk.backends.tls import client_context
+from cvae_sdk.errors import BackendError, ClosedError, RemoteError
+from cvae_sdk.manifest import Manifest
+
+__all__ = ["RemoteBackend", "open_remote"]
+
+
+def open_remote(url: str, options: RemoteOptions, manifest: Manifest | None = None) -> tuple[Backend, Manifest]:
+    """The model at a server's address, and the manifest given, or one made of what the server says.
+
+    Raises InputError for an address of no known form and for files of options that cannot be used, MetadataError for
+    another model than the manifest's, RemoteError for a server that does not answer as it should, and
+    BackendUnavailableError where gRPC is not installed.
+    """
+    address = read_address(url)
+    server = _open(address, options)
+    try:
+        served = server.describe(Deadline.after(options.deadline, address.server))
+        agreed_manifest = to_manifest(served, address.server) if manifest is None else manifest
+        functions = agreed(served, agreed_manifest, address.server)
+    except BaseException:
+        server.close()
+        raise
+    return RemoteBackend(address.server, server, options, agreed_manifest, functions), agreed_manifest
+
+
+class RemoteBackend:
+    """A served model; see Backend."""
+
+    def __init__(
+        self, name: str, server: ModelServer, options: RemoteOptions, manifest: Manifest, functions: frozenset[str]
+    ) -> None:
+        self._name, self._server, self._options = name, server, options
+        self._functions: Mapping[str, Any] = {function: manifest.signatures[function] for function in functions}
+        self._closed = False
+
+    @property
+    def signatures(self) -> frozenset[str]:
+        """Those of decode, mix and encode that it can run."""
+        return frozenset(self._functions)
+
+    def run(self, signature: str, inputs: Arrays) -> Arrays:
+        """The exported function of that name; see Backend. Raises ClosedError and RemoteError."""
+        if self._closed:
+            raise ClosedError(CLOSED)
+        if signature not in self._functions:
+            raise BackendError(
+                f"{self._name} does not serve {signature}, only {', '.join(sorted(self._functions))}",
+                field="signature", expected=sorted(self._functions), found=signature,
+            )  # fmt: skip
+        function = self._functions[signature]
+        deadline = Deadline.after(self._options.deadline, self._name)
+        batch = len(next(iter(inputs.values())))
+        most = min(self._options.max_batch, self._server.most_rows(function))
+        outputs: dict[str, npt.NDArray[np.float32]] = {
+            name: np.empty((batch, *spec.shape[1:]), np.float32) for name, spec in function.outputs.items()
+        }
+        for start in range(0, batch, most):
+            rows = slice(start, min(start + most, batch))
+            part = {name: array[rows] for name, array in inputs.items()}
+            shapes = {name: output[rows].shape for name, output in outputs.items()}
+            try:
+                answer = self._server.ask(signature, part, shapes, deadline)
+            except RemoteError as error:
+                if self._closed:
+                    raise ClosedError(CLOSED) from error
+                raise
+            for name, output in outputs.items():
+                output[rows] = check_tensor(name, answer[name], self._name)
+        return outputs
+
+    def side_by_side(self) -> tuple[Backend, int]:
+        """Itself: calls at once wait for the server, not for each other."""
+        return self, 1
+
+    def close(self) -> None:
+        """Give back connections; nothing may be run after that."""
+        self._closed = True
+        self._server.close()
+
+
+def _open(address: Address, options: RemoteOptions) -> ModelServer:
+    context = client_context(options, secure=address.secure)
+    retries = Retries(options.tries, options.retry_budget)
+    if address.interface == "tf_serving_grpc":
+        from cvae_sdk.backends.tf_serving_grpc import TfServingGrpc
+
+        return TfServingGrpc(address, options, retries)
+    connections = HttpConnections(address.host, address.port, address.server, context, options.headers)
+    interface = TfServingRest if address.interface == "tf_serving_rest" else OpenInference
+    return interface(address, connections, retries)

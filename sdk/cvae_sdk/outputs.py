@@ -1,0 +1,76 @@
+"""Images as a call gives them, chosen by `output`.
+
+uint8     array [n, height, width, channels], each pixel in [0, 1] as the nearest of 256 grey levels
+float32   the same array in [0, 1], as the model gives it
+pil       a list of PIL images, of mode L or RGB
+png       a list of PNG files' bytes
+"""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from cvae_sdk.errors import InputError, one_line
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Images", "Output", "checked_output", "dtype_of", "finished", "to_uint8", "write_pixels"]
+
+Output = Literal["uint8", "float32", "pil", "png"]
+Images = npt.NDArray[Any] | list[Any]
+_OUTPUTS = ("uint8", "float32", "pil", "png")
+_BLOCK = 64  # images at a time: their float32 pixels stay in the processor's cache
+
+
+def checked_output(output: object) -> Output:
+    """One of the four; InputError for anything else."""
+    if output not in _OUTPUTS:
+        names = ", ".join(_OUTPUTS)
+        raise InputError(
+            f"output must be one of {names}, got {one_line(output)}", field="output", expected=names, found=output
+        )
+    return output  # pyright: ignore[reportReturnType]
+
+
+def dtype_of(output: Output) -> type[np.uint8] | type[np.float32]:
+    """Of the array in which images are collected for it."""
+    return np.float32 if output == "float32" else np.uint8
+
+
+def write_pixels(images: npt.NDArray[np.float32], target: npt.NDArray[Any]) -> None:
+    """Write float32 images in [0, 1] into an array as long, of float32 or uint8; `images` is scratch from then on."""
+    if target.dtype == np.float32:
+        target[...] = images
+        return
+    for start in range(0, len(images), _BLOCK):
+        block = images[start : start + _BLOCK]
+        block *= np.float32(255)
+        block += np.float32(0.5)
+        np.copyto(target[start : start + _BLOCK], block, casting="unsafe")
+
+
+def to_uint8(images: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Pixels in [0, 1] as the nearest of 256 grey levels."""
+    levels = np.empty(images.shape, np.uint8)
+    write_pixels(images.copy(), levels)
+    return levels
+
+
+def finished(images: npt.NDArray[Any], output: Output) -> Images:
+    """What a call gives of the collected array."""
+    if output == "pil":
+        return to_pil(images)
+    if output == "png":
+        from cvae_sdk.png import png_files
+
+        return list(png_files(images))
+    return images
+
+
+def to_pil(images: npt.NDArray[np.uint8]) -> "list[Image]":
+    """uint8 images [n, height, width, 1 or 3] as PIL images."""
+    from PIL import Image  # takes longer to import than a sample to draw
+
+    return [Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image) for image in images]
