@@ -167,7 +167,14 @@ def test_a_run_whose_worker_is_killed_ends_with_a_line_and_says_and_leaves_nothi
 
 
 def worker_of(driver: int) -> int:
-    """The process of a driver's Ray that makes shards: Ray gives it the task's name."""
+    """The process of a driver's Ray that makes shards: Ray gives it the task's name, and another between two tasks."""
+    deadline = time.monotonic() + 60
+    while not (workers := named_after_the_task(driver)):
+        assert time.monotonic() < deadline
+    return workers[0]
+
+
+def named_after_the_task(driver: int) -> list[int]:
     table = subprocess.run(
         ["/bin/ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
     ).stdout
@@ -177,5 +184,4 @@ def worker_of(driver: int) -> int:
     def descends(pid: int) -> bool:
         return pid == driver or (pid in parents and descends(parents[pid]))
 
-    (worker,) = [int(row[0]) for row in rows if "ray::make_shard" in row[-1] and descends(int(row[0]))]
-    return worker
+    return [int(row[0]) for row in rows if "ray::make_shard" in row[-1] and descends(int(row[0]))]
