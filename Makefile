@@ -46,7 +46,7 @@ format: .venv/.ready
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
 		--no-emit-package cvae-sdk --no-emit-package cvae-training \
-		--group dev --extra signing --extra grpc training/pyproject.toml export/pyproject.toml sdk/pyproject.toml -o requirements.lock
+		--group dev --extra ray --extra signing --extra grpc training/pyproject.toml export/pyproject.toml sdk/pyproject.toml -o requirements.lock
 	echo uv | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make lock" - -o tools/bootstrap.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-deps --constraint requirements.lock \

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cvae_sdk import __version__
 from cvae_sdk.commands.artifacts import add_artifacts
 from cvae_sdk.commands.bench import add_bench
+from cvae_sdk.commands.bulk import add_bulk
 from cvae_sdk.commands.one_line_parser import HelpFormatter, OneLineParser, on_one_line
 from cvae_sdk.commands.pictures import add_pictures
 from cvae_sdk.commands.serve import add_serve
@@ -61,7 +62,7 @@ def build_parser() -> OneLineParser:
     parser.add_argument("--version", action="version", version=f"cvae {__version__}")
     parser.set_defaults(run=None)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=OneLineParser)
-    for add in (add_pictures, add_stream, add_artifacts, add_bench, add_serve):
+    for add in (add_pictures, add_stream, add_bulk, add_artifacts, add_bench, add_serve):
         add(verbs)
     return parser
 

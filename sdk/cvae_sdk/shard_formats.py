@@ -5,6 +5,7 @@
                  labels int32 [n] or, for mixes, class_weights float32 [n, classes]
     webdataset   a POSIX ustar archive of 000000000123.png and 000000000123.cls, the class's number, or for mixes
                  000000000123.json with class_weights; owner, group and times are 0
+    parquet      a table of index, label or class_weights, and the image as a PNG: see bulk/parquet.py
 
 The SHA-256 of a folder is that of the text that `sha256sum *` prints in it, its names in the order of their bytes.
 Files reach the disk before they have their final name; folders need not, since a stream that goes
@@ -27,6 +28,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
+from cvae_sdk.errors import BackendUnavailableError
 from cvae_sdk.png import png_files
 
 __all__ = ["SHARD_FORMATS", "Batch", "ShardFormat", "hash_folder", "png_folder_names", "write_npz", "write_tar"]
@@ -44,6 +46,8 @@ class Batch:
     """[n, height, width, channels]"""
     labels: npt.NDArray[Any]
     """int32 [n], or class weights float32 [n, classes]."""
+    classes: tuple[str, ...]
+    """All classes' names, in label order."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +149,25 @@ def _write_tar(path: Path, batches: Iterator[Batch], _: int) -> tuple[str, int]:
     return hashing.sha256.hexdigest(), path.stat().st_size
 
 
+def _write_parquet(path: Path, batches: Iterator[Batch], _: int) -> tuple[str, int]:
+    try:
+        from cvae_sdk.bulk.parquet import write_parquet  # takes a second, and the extra `ray`
+    except ImportError as error:
+        raise BackendUnavailableError(
+            "Parquet needs pyarrow: pip install 'cvae-sdk[ray]'", expected="pyarrow"
+        ) from error
+
+    with path.open("xb") as file:
+        write_parquet(file, batches)
+        _sync_file(file)
+    with path.open("rb") as file:  # read again: pyarrow asks of a file more than to be written to
+        return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
+
+
 SHARD_FORMATS = {
     "png": ShardFormat("", _write_png_folder),
     "npz": ShardFormat(".npz", _write_npz),
+    "parquet": ShardFormat(".parquet", _write_parquet),
     "webdataset": ShardFormat(".tar", _write_tar),
 }
 

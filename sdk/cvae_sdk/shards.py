@@ -42,7 +42,7 @@ class StreamSpec:
     """Repeated in order: image i has label i modulo their number."""
     total: int
     format: str
-    """png, npz or webdataset."""
+    """png, npz, parquet or webdataset."""
     shard_size: int = 10_000
     first: int = 0
     """The index of the first image."""
@@ -109,7 +109,7 @@ def batches(sampler: "Sampler", spec: StreamSpec, first: int, count: int) -> Ite
     )
     for images in streamed:
         chosen = [(first + i) % len(labels) for i in range(len(images))]
-        yield Batch(first, images, labels[chosen])
+        yield Batch(first, images, labels[chosen], classes)
         first += len(images)
 
 

@@ -57,6 +57,8 @@ def test_the_import_contracts_hold(house: Path) -> None:
         ("sdk/cvae_sdk/backends/numpy_backend.py", "import jaxlib", "The SDK needs numpy, onnxruntime and pillow"),
         ("sdk/cvae_sdk/backends/remote.py", "import grpc", "Only tf_serving_grpc.py knows gRPC in the SDK"),
         ("sdk/cvae_sdk/artifact.py", "import model_signing", "Only signing.py knows model-signing"),
+        ("sdk/cvae_sdk/shards.py", "import ray", "Only bulk/cluster.py and bulk/dataset.py know Ray"),
+        ("sdk/cvae_sdk/shard_formats.py", "import pyarrow", "Only bulk/parquet.py knows Arrow"),
         ("export/cvae_export/parity.py", "import onnx", "Only the onnx files know ONNX"),
         ("export/cvae_export/parity.py", "import tensorflow", "Only the TensorFlow forms know TensorFlow"),
     ],

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,6 +47,8 @@ def images_of(path: Path) -> np.ndarray:
     if path.suffix == ".tar":
         with tarfile.open(path) as archive:
             files = [archive.extractfile(m).read() for m in archive if m.name.endswith(".png")]  # type: ignore[union-attr]
+    elif path.suffix == ".parquet":
+        files = [image["bytes"] for image in pq.read_table(path)["image"].to_pylist()]
     else:
         files = [p.read_bytes() for p in sorted(path.glob("*.png"))]
     return np.stack([np.asarray(Image.open(io.BytesIO(content)))[..., None] for content in files])
@@ -80,7 +83,7 @@ def test_a_plan_has_every_image_once_and_in_order(first, total, size, form):
         ({"first": 2**64 - 1, "total": 2}, "first and total must sum to 2^64 at most"),
         ({"total": 10**12, "shard_size": 1}, "a folder has at most 1,000,000 shards, got 1,000,000,000,000"),
         ({"labels": ()}, "labels must have one entry or more"),
-        ({"format": "hdf5"}, "format must be one of png, npz, webdataset, got hdf5"),
+        ({"format": "hdf5"}, "format must be one of png, npz, parquet, webdataset, got hdf5"),
     ],
 )
 def test_a_spec_that_cannot_be_is_an_input_error_that_names_its_field(sampler, changes, message):

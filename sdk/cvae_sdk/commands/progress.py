@@ -41,6 +41,11 @@ class Progress:
         if self._clock() - self._drawn >= _EVERY:
             self._draw()
 
+    def keep(self, images: int) -> None:
+        """Say that so many more were there before."""
+        self._before += images
+        self.add(images)
+
     def line(self, text: str) -> None:
         """A part is done: told where there is no bar."""
         if not self._terminal:

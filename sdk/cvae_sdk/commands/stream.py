@@ -55,7 +55,7 @@ def add_stream(verbs: Verbs) -> None:
         "--format",
         choices=list(SHARD_FORMATS),
         metavar="F",
-        help="png (folders of files), npz (arrays) or webdataset (tar archives) [png; a file's from its name]",
+        help="png (folders of files), npz (arrays), parquet or webdataset (tar archives) [png; a file's from its name]",
     )
     stream.add_argument("--shard-size", type=int, default=10_000, metavar="N", help="images of a shard [10000]")
     stream.add_argument("--first", type=int, default=0, metavar="I", help="index of the first image [0]")
