@@ -66,7 +66,10 @@ class Decoding:
         each row. Returns float32 [batch, height, width, channels] in [0, 1]. Raises InputError.
         """
         rows = self._latents(z)
-        return self._images(rows, Conditions(to_labels(label, self.classes), one=False), "label")
+        given = cast("Any", label)
+        if isinstance(label, np.ndarray) and given.ndim > 0:
+            _check_rows("label", len(given), len(rows))
+        return self._images(rows, Conditions(to_labels(given, self.classes), one=False), "label")
 
     def mix(self, z: npt.NDArray[np.float32], class_weights: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Images of mixed classes: decode, with class weights in the label's place.
@@ -82,6 +85,7 @@ class Decoding:
                 f"class weights must be {expected}, got {weights.dtype} {weights.shape}",
                 field="class_weights", expected=expected, found=weights.shape,
             )  # fmt: skip
+        _check_rows("class_weights", len(weights), len(rows))
         conditions = self._carried(Conditions(to_weights(weights, self.classes), one=False))
         return self._images(rows, conditions, "class_weights")
 
@@ -129,11 +133,7 @@ class Decoding:
             )  # fmt: skip
 
     def _images(self, z: npt.NDArray[np.float32], conditions: Conditions, name: str) -> npt.NDArray[np.float32]:
-        if len(conditions) != len(z):
-            raise InputError(
-                f"{name} must have one entry for each of the {len(z)} rows of z, got {len(conditions)}",
-                field=name, expected=len(z), found=len(conditions),
-            )  # fmt: skip
+        _check_rows(name, len(conditions), len(z))
         if len(z) == 0:
             return np.empty((0, *self.image_shape), np.float32)
         return self._model.run(conditions.signature, {"z": z, conditions.name: conditions.values})["image"]
@@ -180,13 +180,22 @@ class Decoding:
             )  # fmt: skip
         checked_unmasked("images", given)
         check_images_fit(len(given), shape, "images", np.dtype(np.float32).itemsize)
-        pixels = given.reshape(-1, *shape).astype(np.float32)
+        with np.errstate(over="ignore"):  # infinity is out of range too
+            pixels = given.reshape(-1, *shape).astype(np.float32)
         if given.dtype == np.uint8:
             pixels /= np.float32(255)
         elif len(pixels) > 0 and not (pixels.min() >= 0 and pixels.max() <= 1):
             found = float(pixels[~((pixels >= 0) & (pixels <= 1))][0])
             raise InputError(f"images must lie in [0, 1], got {found}", field="images", expected="[0, 1]", found=found)
         return pixels
+
+
+def _check_rows(name: str, found: int, expected: int) -> None:
+    if found != expected:
+        raise InputError(
+            f"{name} must have one entry for each of the {expected} rows of z, got {found}",
+            field=name, expected=expected, found=found,
+        )  # fmt: skip
 
 
 def _are_small(z: npt.NDArray[np.float32]) -> bool:

@@ -21,7 +21,6 @@ from cvae_sdk.asynchronous import in_thread, one_ahead
 from cvae_sdk.conditions import Conditions, Labels, to_conditions
 from cvae_sdk.drawing import Latents, draw
 from cvae_sdk.errors import ArtifactError, GoldenError, InputError
-from cvae_sdk.goldens import GOLDEN_NAME, read_goldens
 from cvae_sdk.memory import check_images_fit
 from cvae_sdk.outputs import Images, Output, bytes_of_a_pixel, checked_output, finished
 from cvae_sdk.pictures import Pictures
@@ -217,6 +216,8 @@ class Sampler(Pictures):
         Raises ArtifactError for a file that is not what was listed, GoldenError for images that differ by more than
         1e-5.
         """
+        from cvae_sdk.goldens import GOLDEN_NAME, read_goldens  # which nothing else needs
+
         if self._model.artifact is None:
             raise ArtifactError("a server's files cannot be checked: give the artifact that it serves as manifest=")
         artifact = Artifact.open(self._model.artifact.folder)
