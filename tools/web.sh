@@ -14,7 +14,7 @@ fail() {
 }
 
 rm -rf .web
-mkdir -p .web/node_modules/onnxruntime-web
+mkdir .web
 if ! command -v npm >/dev/null; then
     reason="there is no npm to bring onnxruntime-web (Debian: apt install npm)"
     [ -z "${CI:-}" ] || fail "$reason"
@@ -24,6 +24,7 @@ if ! command -v npm >/dev/null; then
     exit 0
 fi
 
+mkdir -p .web/node_modules/onnxruntime-web
 echo "setup: bringing onnxruntime-web $version into .web (33 MB)"
 npm pack --silent --pack-destination .web "onnxruntime-web@$version" >/dev/null || fail "cannot get onnxruntime-web; see above"
 package=.web/onnxruntime-web-$version.tgz
