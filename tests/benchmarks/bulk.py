@@ -4,8 +4,8 @@
         [--total 1000000] [--runs 3] [--workers 2] [--shard-size 16384]
 
 speed   a stream (images only) and a stream that writes the same shards, each of half as many images, and cvae bulk, in
-        turn, --runs times: images a second from the moment that all have opened their Samplers, and their ratios. The resident memory of bulk's
-        workers, sampled four times a second, in five parts of the run.
+        turn, --runs times: images a second from the moment that all have opened their Samplers, and their ratios. The
+        resident memory of bulk's workers, sampled four times a second, in five parts of the run.
 scale   cvae bulk of a quarter of the images with 1, 2 and 4 workers, as the table of sdk/BULK.md
 kills   a run with 1 worker that nothing happens to; then one in which 10 workers, at random times, are killed by
         SIGKILL: are all hashes equal?
