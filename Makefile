@@ -11,6 +11,9 @@ BIN := .venv/bin
 .triton/.ready: .venv/.ready tools/triton.lock tools/triton.sh
 	@tools/triton.sh
 
+.web/.ready: .venv/.ready tools/web.sh
+	@tools/web.sh
+
 demo: .venv/.ready
 	@rm -rf runs/demo artifacts/demo
 	@$(BIN)/cvae-train --preset fast --out runs/demo
@@ -22,11 +25,11 @@ demo: .venv/.ready
 	@echo "    sampler = Sampler(\"artifacts/demo\")"
 	@echo "    sampler.grid([3, 1, 4], n=8, seed=0).save(\"pi.png\")"
 
-test: .venv/.ready .triton/.ready
+test: .venv/.ready .triton/.ready .web/.ready
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # The tests of export on the newest JAX, if there is a Python 3.12 or newer for it.
-test-latest: .venv/.ready
+test-latest: .venv/.ready .triton/.ready
 	@tools/test_latest.sh --numprocesses 2 --dist loadfile
 
 check: .venv/.ready

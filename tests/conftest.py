@@ -7,6 +7,8 @@ import pytest
 
 # gRPC else writes on stderr what its servers here do wrong on purpose; read when a test first imports it.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+# Some tests import ONNX Runtime themselves, which else sends telemetry.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _COUNT = "count"
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cvae_export.artifact import FORMS, export, export_run
     from cvae_export.decoder import Decoder, build_decoder
-    from cvae_export.errors import DecoderError, ExportError, ParityError, UnsupportedPrimitiveError
+    from cvae_export.errors import (
+        DecoderError,
+        ExportError,
+        FormWarning,
+        ImpossibleFormError,
+        ParityError,
+        UnsupportedPrimitiveError,
+    )
     from cvae_export.serving_base import publish
 
 __all__ = [
@@ -17,6 +24,8 @@ __all__ = [
     "Decoder",
     "DecoderError",
     "ExportError",
+    "FormWarning",
+    "ImpossibleFormError",
     "ParityError",
     "UnsupportedPrimitiveError",
     "build_decoder",
@@ -33,6 +42,8 @@ _MODULES = {
     "build_decoder": "decoder",
     "DecoderError": "errors",
     "ExportError": "errors",
+    "FormWarning": "errors",
+    "ImpossibleFormError": "errors",
     "ParityError": "errors",
     "UnsupportedPrimitiveError": "errors",
     "publish": "serving_base",

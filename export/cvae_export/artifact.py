@@ -5,27 +5,25 @@ The folder appears whole or not at all, whatever stops the export.
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from cvae_export.card import model_card
 from cvae_export.clock import created
 from cvae_export.decoder import Decoder
 from cvae_export.decoder_checks import check_decoder
 from cvae_export.differences import DifferenceLog
-from cvae_export.errors import ExportError
+from cvae_export.errors import ExportError, FormWarning, ImpossibleFormError
 from cvae_export.form import Form
 from cvae_export.forms import get_forms
+from cvae_export.gate import pass_gate
 from cvae_export.kserve import write_kserve
-from cvae_export.oldest_runtimes import oldest_runtime
 from cvae_export.own_decoder import own_decoder
-from cvae_export.parity import Arrays, Observer, measure_parity
+from cvae_export.recorded_images import sample_images, write_goldens
 from cvae_export.report import REPORT_NAME, SAMPLES_PER_CLASS, report_page
 from cvae_export.saved_model import SAVED_MODEL, version_folder
 from cvae_export.saved_model_xla import SAVED_MODEL_XLA
@@ -36,12 +34,12 @@ from cvae_export.subject import Subject, run_subject
 from cvae_export.tf_serving import served_name, write_server_files
 from cvae_export.triton import write_triton
 from cvae_export.warmup import write_warmup
+from cvae_export.web_page import describe_page
 from cvae_export.whole_folder import appearing_whole
-from cvae_sdk import CvaeError, Manifest, Sampler
+from cvae_sdk import Manifest, Sampler
 from cvae_sdk.artifact import Artifact
 from cvae_sdk.goldens import GOLDEN_NAME
 from cvae_sdk.images import tile
-from cvae_sdk.latents import standard_normal_latents
 from cvae_sdk.manifest import MANIFEST_NAME, FileRecord, Format, Signature
 from cvae_sdk.onnx_model import check_onnx
 from cvae_training import Run
@@ -51,8 +49,6 @@ __all__ = ["FORMS", "export", "export_run"]
 FORMS: Sequence[Form] = get_forms()
 SAMPLES_NAME = "samples.png"
 CARD_NAME = "README.md"
-_GOLDEN_SEED = 1
-_GOLDENS_PER_CLASS = 2
 
 
 def export_run(
@@ -61,17 +57,17 @@ def export_run(
     *,
     name: str | None = None,
     version: int = 1,
-    forms: Sequence[Form] = FORMS,
+    forms: Sequence[Form | str] = FORMS,
     timings: bool = False,
     on_form: Callable[[str, Format], None] = lambda name, form: None,
     on_step: Callable[[str, str], None] = lambda name, what: None,
 ) -> Manifest:
     """Write every form of a run's decoder to the new folder `out`, compare each with JAX, and give the manifest.
 
-    `name` is the folder's own by default; `version` is the model's, and its number in TF Serving; `timings` puts each
-    form's speed on this machine into the report, in which two exports then differ; `on_form` is told of each form that
-    passed, `on_step` of what is done to which form next. Raises ExportError, or ParityError for a form that differs;
-    then nothing is left behind.
+    `name` is the folder's own by default; `version` is the model's, and its number in TF Serving; `forms` are names,
+    "all" is every one that the decoder can have; `timings` puts each form's speed on this machine into the report, in
+    which two exports then differ; `on_form` is told of each form that passed, `on_step` of what is done to which form
+    next. Raises ExportError, or ParityError for a form that differs; then nothing is left behind.
     """
     return _export(lambda: run_subject(run), out, name, version, forms, timings, on_form, on_step)
 
@@ -88,7 +84,7 @@ def export(
     name: str | None = None,
     version: int = 1,
     licence: str = "other",
-    forms: Sequence[Form] = FORMS,
+    forms: Sequence[Form | str] = FORMS,
     timings: bool = False,
     on_form: Callable[[str, Format], None] = lambda name, form: None,
     on_step: Callable[[str, str], None] = lambda name, what: None,
@@ -99,6 +95,7 @@ def export(
     images float32 [batch, *image_shape] in [0, 1]: of any batch size, each from its own row. `params` is a pytree of
     arrays; `classes` are distinct names in the order of labels. `mix_fn(params, z, class_weights)`, where there is
     one, takes float32 [batch, classes] in the label's place, rows that sum to 1. `licence` goes into the card's header.
+    A FormWarning names what "all" in `forms` leaves out.
 
     Raises DecoderError for a function that is not so, UnsupportedPrimitiveError for an operation that a form cannot
     have, with its line, and what `export_run` raises; then nothing is left behind.
@@ -118,7 +115,7 @@ def _export(
     out: Path,
     name: str | None,
     version: int,
-    forms: Sequence[Form],
+    forms: Sequence[Form | str],
     timings: bool,
     on_form: Callable[[str, Format], None],
     on_step: Callable[[str, str], None],
@@ -126,14 +123,20 @@ def _export(
     if os.path.lexists(out):
         raise ExportError(f"{out} exists: choose another folder, or remove it first")
     subject = make_subject()
+    asked = _asked(forms)
     check_decoder(subject.decoder)
     try:
         with appearing_whole(out) as folder:
-            manifest = _fill(folder, subject, name or out.resolve().name, version, forms, timings, on_form, on_step)
+            manifest = _fill(folder, subject, name or out.resolve().name, version, asked, timings, on_form, on_step)
             _check_with_sdk(folder)
     except OSError as error:
         raise ExportError(f"cannot write {out}: {error.strerror or error}") from error
     return manifest
+
+
+def _asked(forms: Sequence[Form | str]) -> list[Form]:
+    names = [form for form in forms if isinstance(form, str)]
+    return [*(form for form in forms if not isinstance(form, str)), *(get_forms(names) if names else ())]
 
 
 def _fill(
@@ -150,35 +153,25 @@ def _fill(
     formats: dict[str, Format] = {}
     differences: dict[str, DifferenceLog] = {}
     for form in forms:
-        on_step(form.name, "writing")
-        with _in_one_line(f"{form.name} cannot be written"):
-            written = form.write(decoder, folder / form.path)
-        on_step(form.name, "opening")
-        with _in_one_line(f"{form.name} cannot be opened"):
-            loaded = list(form.load(folder / form.path))
-        log = differences[form.name] = DifferenceLog()
-        observe = _noting(form.name, log, on_step)
-        with _in_one_line(f"{form.name} cannot be run"):
-            parity = measure_parity(form.name, loaded, decoder, form.tolerance, observe=observe)
-        if len(log):
-            overall = log.overall()
-            parity = replace(
-                parity, off_by_more_than_1=overall.off_by_more_than_1, off_by_more_than_8=overall.off_by_more_than_8
-            )
-        oldest = oldest_runtime(form.name, written)
-        inside = form.path if (folder / form.path).is_dir() else str(PurePosixPath(form.path).parent)
-        files = {name: tuple(f"{inside}/{file}" for file in each) for name, each in (written.files or {}).items()}
-        written = replace(written, files=files or None)
-        formats[form.name] = Format(form.path, parity=parity, oldest_runtime=oldest, **vars(written))
+        try:
+            formats[form.name], differences[form.name] = pass_gate(form, decoder, folder, on_step)
+        except ImpossibleFormError as error:
+            if not form.if_possible:
+                raise
+            warnings.warn(f"{form.name} is left out: {error.reason}", FormWarning, stacklevel=4)
+            continue
         on_form(form.name, formats[form.name])
         if form.path in (SAVED_MODEL.path, SAVED_MODEL_XLA.path):
             version_folder(folder / form.path).rename(folder / form.path / str(version))
+    forms = [form for form in forms if form.name in formats]
+    if not forms:
+        raise ExportError("no form is asked for that this decoder can have")
     if SAVED_MODEL.name in formats:
         on_step(SAVED_MODEL.name, "warming up")
         _prepare_for_tf_serving(folder, name, len(decoder.classes))
     reference = jax.jit(decoder.functions["decode"].positional)
-    _write_goldens(folder / GOLDEN_NAME, decoder, reference)
-    samples = _samples(decoder, reference)
+    write_goldens(folder / GOLDEN_NAME, decoder, reference)
+    samples = sample_images(decoder, reference, SAMPLES_PER_CLASS)
     tile(samples, columns=SAMPLES_PER_CLASS, scale=2).save(folder / SAMPLES_NAME)
     values: dict[str, Any] = {
         "name": name,
@@ -195,6 +188,8 @@ def _fill(
         write_triton(folder, name, version, values["signatures"])
         write_kserve(folder, name)
     described = Manifest(files={}, **values)
+    if web := formats.get("web"):
+        describe_page(folder / web.path, described, web.written_by["onnxruntime-web"])
     (folder / CARD_NAME).write_text(model_card(described, subject.licence), encoding="utf-8")
     speeds = (
         measure_speeds(forms, folder, decoder.latent_dim, len(decoder.classes), on_step=on_step) if timings else None
@@ -218,40 +213,6 @@ def _prepare_for_tf_serving(folder: Path, name: str, num_classes: int) -> None:
     check_servable(saved_model)
     write_warmup(saved_model, served_name(name), num_classes)
     write_server_files(folder, name)
-
-
-@contextmanager
-def _in_one_line(what: str) -> Iterator[None]:
-    """What a form's libraries raise, in one line: what they make of a user's own function, nobody knows."""
-    try:
-        yield
-    except (CvaeError, OSError, MemoryError):
-        raise
-    except Exception as error:  # the libraries' have no common base but this
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "it gives no reason")
-        raise ExportError(f"{what}: {type(error).__name__}: {reason[:300]}") from error
-
-
-def _write_goldens(path: Path, decoder: Decoder, reference: Callable[..., jax.Array]) -> None:
-    label = np.tile(np.arange(len(decoder.classes), dtype=np.int32), _GOLDENS_PER_CLASS)
-    z = standard_normal_latents(_GOLDEN_SEED, 0, len(label), decoder.latent_dim)
-    np.savez(path, z=z, label=label, image=np.asarray(reference(z, label)))
-
-
-def _samples(decoder: Decoder, reference: Callable[..., jax.Array]) -> np.ndarray:
-    """Images of each class in turn, as bytes."""
-    label = np.repeat(np.arange(len(decoder.classes), dtype=np.int32), SAMPLES_PER_CLASS)
-    image = np.asarray(reference(standard_normal_latents(0, 0, len(label), decoder.latent_dim), label))
-    return (image * 255 + 0.5).astype(np.uint8)
-
-
-def _noting(name: str, log: DifferenceLog, on_step: Callable[[str, str], None]) -> Observer:
-    def observe(signature: str, inputs: Arrays, expected: Arrays, got: Arrays) -> None:
-        if "image" in expected:
-            log.add(expected["image"], got["image"], inputs.get("label"))
-        on_step(name, f"compared {signature} at batch size {len(next(iter(got.values())))}")
-
-    return observe
 
 
 def _hashed(folder: Path) -> Iterator[tuple[str, FileRecord]]:

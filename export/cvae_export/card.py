@@ -28,11 +28,11 @@ session = onnxruntime.InferenceSession("onnx/decoder.onnx")
 ```
 """,
     "onnx_fp16": """\
-`onnx_fp16/decoder.onnx` and `onnx_fp16/mix.onnx` are the same in float16, float32 in and out, for GPUs.
+`onnx_fp16/` has the same files in float16, float32 in and out, for GPUs.
 """,
     "onnx_int8": """\
-`onnx_int8/decoder.onnx` and `onnx_int8/mix.onnx` have their large products in 8 bits, float32 in and out, for CPUs. An
-image depends, within the tolerance, on those in the same batch.
+`onnx_int8/` has the same files with their large products in 8 bits, float32 in and out, for CPUs. An image depends,
+within the tolerance, on those in the same batch.
 """,
     "saved_model": """\
 TensorFlow, plain operations; `saved_model/` is a TF Serving base path (`--model_base_path=...`):
@@ -61,6 +61,9 @@ JAX, on cpu, cuda or tpu, until {form.expires} at least; `stablehlo/decoder.mlir
 ```python
 decode = jax.export.deserialize(open("stablehlo/decoder.jax_export", "rb").read()).call
 ```
+""",
+    "web": """\
+`web/` is a page that samples in its visitor's own browser, from any static server: `python -m http.server -d web`, say.
 """,
     "weights": """\
 `weights.safetensors` holds the parameters by name; cvae-export's README has a decoder in NumPy that reads it.

@@ -9,7 +9,7 @@ import numpy as np
 
 from cvae_export.decoder import build_decoder
 from cvae_export.errors import ExportError, ParityError
-from cvae_export.form import Loaded
+from cvae_export.form import LATENT_TOLERANCE, Loaded
 from cvae_export.forms import get_forms
 from cvae_export.parity import measure_parity
 from cvae_sdk import Manifest
@@ -50,7 +50,8 @@ def check_artifact(
         loaded = list(form.load(folder / form.path))
         parity = _replay(form.name, loaded, goldens, stated)
         if decoder is not None:
-            parity = measure_parity(form.name, loaded, decoder, stated.parity.tolerance)
+            latents = stated.parity.latent_tolerance or LATENT_TOLERANCE
+            parity = measure_parity(form.name, loaded, decoder, stated.parity.tolerance, latents)
         on_form(form.name, replace(stated, parity=parity))
     return manifest
 

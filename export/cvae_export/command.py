@@ -29,11 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         print(listing())
         return 0
-    needed = {"RUN": options.run, "--out": options.out}
+    needed = {"--out": options.out} if options.web else {"RUN": options.run, "--out": options.out}
     if options.check is None and (missing := [name for name, value in needed.items() if value is None]):
         parser.error(f"the following arguments are required: {', '.join(missing)}")
+    if options.onnxruntime_web is not None and options.web is None and "web" not in options.forms:
+        parser.error("--onnxruntime-web is for --web, or --forms with web")
     try:
         with Interruption() as interruption:
+            if options.web is not None:
+                return _web(options)
             return _export(options, interruption) if options.check is None else _check(options, interruption)
     except Interrupted as interrupted:
         if options.check is not None:
@@ -54,6 +58,8 @@ def _export(options: argparse.Namespace, interruption: Interruption) -> int:
         if os.path.lexists(options.out):
             raise CvaeError(f"{options.out} exists: choose another folder, or remove it first")
         version = _version(options)
+        if "web" in options.forms:
+            _check_web(options.onnxruntime_web)
         with Progress() as progress:
             manifest = _export_showing(options, version, interruption, progress)
         published = publish(options.out, options.serving_base, version) if options.serving_base else None
@@ -64,6 +70,15 @@ def _export(options: argparse.Namespace, interruption: Interruption) -> int:
     if published:
         print(f"published {published}")
     return 0
+
+
+def _check_web(package: Path | None) -> None:
+    """ExportError if the form web cannot be written here or run, before any work is done."""
+    from cvae_export.node_session import find_node
+    from cvae_export.onnxruntime_web import find_onnxruntime_web
+
+    find_onnxruntime_web(package)
+    find_node()
 
 
 def _name(options: argparse.Namespace) -> str:
@@ -100,7 +115,7 @@ def _export_showing(
     with quiet_native_libraries():  # after the checks, since TensorFlow takes seconds to import
         from cvae_export.artifact import export_run
 
-        forms = get_forms(options.forms, options.opset)
+        forms = get_forms(options.forms, options.opset, options.onnxruntime_web)
     progress.begin(len(forms))
     return export_run(
         run,
@@ -135,6 +150,19 @@ def _check(options: argparse.Namespace, interruption: Interruption) -> int:
     return 0
 
 
+def _web(options: argparse.Namespace) -> int:
+    from cvae_export.web_page import write_web_page
+    from cvae_sdk import CvaeError
+
+    try:
+        write_web_page(options.web, options.out, options.onnxruntime_web)
+    except CvaeError as error:
+        print(f"cvae-export: {error}", file=sys.stderr)
+        return 2
+    print(f"page of {options.web} saved in {options.out}; to look at it: python -m http.server -d {options.out}")
+    return 0
+
+
 def _load(folder: Path) -> "Run":
     """The run, with a line for each damaged checkpoint that was passed over; where none is whole, the error says so."""
     from cvae_training import CheckpointWarning, load_run
@@ -162,7 +190,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=lambda text: tuple(text.split(",")),
         default=DEFAULT_FORMS,
         metavar="A,B,...",
-        help=f"the forms to write, or all [{','.join(DEFAULT_FORMS)}]",
+        help=f"the forms to write; all is every one but web [{','.join(DEFAULT_FORMS)}]",
     )
     parser.add_argument("--opset", type=int, metavar="N", help="ONNX's operator set [17]")
     parser.add_argument("--list", action="store_true", help="say what each form is for and what it needs, and stop")
@@ -178,6 +206,17 @@ def build_parser() -> argparse.ArgumentParser:
         dest="check_run",
         metavar="RUN",
         help="with --check: compare every form with this run's model, as an export does",
+    )
+    parser.add_argument(
+        "--web",
+        metavar="ARTIFACT",
+        help="write to --out a static page that samples this artifact, a folder or one shipped by name, in a browser",
+    )
+    parser.add_argument(
+        "--onnxruntime-web",
+        type=Path,
+        metavar="DIR",
+        help="for web: the folder of that npm package [node_modules/onnxruntime-web, here or above]",
     )
     parser.add_argument(
         "--timings",

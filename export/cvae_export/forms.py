@@ -4,13 +4,15 @@ An optional form's library comes with an extra of this distribution. A form's ow
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cvae_export.errors import ExportError
+from cvae_export.onnxruntime_web import INSTALL, is_installed
 from cvae_export.quiet import quiet_native_libraries
 
 if TYPE_CHECKING:
@@ -38,9 +40,11 @@ class Entry:
     """This distribution's extra that brings the library; empty for one that it needs itself."""
     default: bool = True
     takes_opset: bool = False
+    by_npm: bool = False
+    """Needs what pip does not bring: not one of "all", so that nobody has to have it who does not name it."""
 
-    def form(self, opset: int | None = None) -> "Form":
-        """The form; ExportError if its library is not installed."""
+    def form(self, opset: int | None = None, package: Path | None = None) -> "Form":
+        """The form; ExportError if its library is not installed. `package` is the folder of what npm brought."""
         if find_spec(self.library) is None:
             how = f"'cvae-export[{self.extra}]'" if self.extra else "--force-reinstall cvae-export"
             raise ExportError(f"the form {self.name} needs {self.needs}, which is not installed: pip install {how}")
@@ -48,7 +52,8 @@ class Entry:
             member: Any = getattr(import_module(f"cvae_export.{self.module}"), self.member)
         if not self.takes_opset:
             return member
-        return member() if opset is None else member(opset)
+        given = {"opset": opset} | ({"package": package} if self.by_npm else {})
+        return member(**{name: value for name, value in given.items() if value is not None})
 
 
 _onnx: Callable[..., Entry] = partial(Entry, needs="onnxruntime", library="onnxruntime", takes_opset=True)
@@ -79,30 +84,42 @@ CATALOG: Sequence[Entry] = (
         "weights", "weights.safetensors", "the parameters by name, for NumPy or any other reader",
         "safetensors", "weights", "WEIGHTS", "safetensors", extra="weights", default=False,
     ),
+    Entry(
+        "web", "web", "browsers: a page that samples on the visitor's own machine, not one of all",
+        "onnxruntime-web of npm, and Node", "web_form", "web_form", "onnxruntime",
+        default=False, takes_opset=True, by_npm=True,
+    ),
 )  # fmt: skip
 DEFAULT_FORMS = tuple(entry.name for entry in CATALOG if entry.default)
 
 
-def get_forms(names: Sequence[str] = DEFAULT_FORMS, opset: int | None = None) -> "tuple[Form, ...]":
-    """The forms of these names, in the catalog's order, ONNX at an opset; "all" is every one.
+def get_forms(
+    names: Sequence[str] = DEFAULT_FORMS, opset: int | None = None, package: Path | None = None
+) -> "tuple[Form, ...]":
+    """The forms of these names, in the catalog's order, ONNX at an opset.
+
+    "all" is every form but web that the decoder can have: one of no other name is left out, with a warning, where it
+    cannot.
+    `package` is the folder of the npm package onnxruntime-web, for web; by default it is searched for.
 
     Raises ExportError for a name that is not known, or a form whose library is not installed.
     """
     known = [entry.name for entry in CATALOG]
     if unknown := [name for name in names if name not in (*known, "all")]:
         raise ExportError(f"no form {unknown[0]!r}: there are {', '.join(known)}, and all")
-    wanted = [entry for entry in CATALOG if entry.name in names or "all" in names]
+    wanted = [entry for entry in CATALOG if entry.name in names or ("all" in names and not entry.by_npm)]
     if not wanted:
         raise ExportError(f"no form is asked for: give one or more of {', '.join(known)}")
-    return tuple(entry.form(opset) for entry in wanted)
+    return tuple(replace(entry.form(opset, package), if_possible=entry.name not in names) for entry in wanted)
 
 
 def listing() -> str:
     """A line for each form: name, whether by default, what it is for, what it needs and whether that is there."""
     lines = []
     for entry in CATALOG:
-        missing = find_spec(entry.library) is None
-        hint = f" (not installed: pip install 'cvae-export[{entry.extra}]')" if missing and entry.extra else ""
+        missing = not is_installed() if entry.by_npm else find_spec(entry.library) is None
+        how = INSTALL if entry.by_npm else f"pip install 'cvae-export[{entry.extra}]'" if entry.extra else ""
+        hint = f" (not installed: {how})" if missing and how else ""
         default = "default" if entry.default else ""
         lines.append(f"{entry.name:16} {default:8} {entry.purpose}; needs {entry.needs}{hint}")
     return "\n".join(lines)

@@ -1,8 +1,9 @@
 """LiteRT (TensorFlow Lite) from the plain TensorFlow graph: for phones and small boards, any batch.
 
-litert/decoder.tflite    signatures decode and mix; built-in operators only, weights held once
+litert/decoder.tflite    the signatures decode, mix and encode; built-in operators only, weights held once
 """
 
+import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
@@ -13,7 +14,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from cvae_export.decoder import Decoder
-from cvae_export.errors import ExportError
+from cvae_export.errors import ExportError, ImpossibleFormError
 from cvae_export.form import Form, Loaded, Runner, Written
 from cvae_export.quiet import quiet_native_libraries
 from cvae_export.tf_graph import to_tf_function
@@ -30,7 +31,15 @@ def _write(decoder: Decoder, path: Path) -> Written:
             with quiet_native_libraries():
                 content = converter.convert()
         except Exception as error:  # the converter's own has no public name
+            if missing := re.search(r"Custom ops: (.*)", str(error)):
+                reason = f"LiteRT has no operator for TensorFlow's {missing[1].strip()}"
+                raise ImpossibleFormError("litert", reason) from error
             raise ExportError(f"litert: the converter refuses the graph: {str(error).splitlines()[0]}") from error
+    try:
+        Interpreter(model_content=content)
+    except ValueError as error:  # of some graphs it cannot tell sizes while the batch is free: Equinox's attention
+        reason = f"LiteRT does not open what its converter wrote ({str(error).splitlines()[0].rstrip('.')})"
+        raise ImpossibleFormError("litert", reason) from error
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     return Written(tuple(functions), {"tensorflow": tf.__version__, "ai-edge-litert": version("ai-edge-litert")})

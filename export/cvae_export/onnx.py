@@ -10,11 +10,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from cvae_export.decoder import Decoder
 from cvae_export.form import Form, Loaded, Runner, Written, signature_of, stem_of
 from cvae_export.onnx_graph import OPSET, WRITTEN_BY, to_onnx
+from cvae_sdk.backends.telemetry import onnxruntime_telemetry_off
+
+with onnxruntime_telemetry_off():
+    import onnxruntime
 
 __all__ = ["ONNX", "onnx_form", "open_session"]
 

@@ -13,6 +13,7 @@ import tf2onnx
 from cvae_export.decoder import Function
 from cvae_export.errors import ExportError
 from cvae_export.onnx_names import with_canonical_names
+from cvae_export.onnx_passes import with_fewer_passes
 from cvae_export.tf_graph import to_tf_function
 
 __all__ = ["OPSET", "WRITTEN_BY", "check_portable", "to_onnx"]
@@ -42,7 +43,7 @@ def to_onnx(function: Function, opset: int = OPSET) -> onnx.ModelProto:
             )
         except Exception as error:  # tf2onnx raises whatever its handler of an operation ran into
             raise ExportError(f"onnx: tf2onnx cannot convert at opset {opset}: {str(error).splitlines()[0]}") from error
-    model = with_canonical_names(model)
+    model = with_canonical_names(with_fewer_passes(model))
     check_operators(model, opset)
     check_portable(model, opset)
     return model

@@ -3,8 +3,9 @@
 Where tf2onnx has no operator for TensorFlow's, an identity of those it has stands for it:
 
     expm1(x) = tanh(x / 2) (exp(x) + 1)
-    log1p(x) = 2 atanh(x / (2 + x))                          near 0; log(1 + x) elsewhere
+    log1p(x) = 2 atanh(x / (2 + x))                          near 0, as a series; log(1 + x) elsewhere
     erfc(x) = 1 - erf(x)                                     to a rounding of 1, not of itself
+    log2(x) = log(x) / log(2)
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -109,8 +110,13 @@ def _expm1(x: tf.Tensor) -> tf.Tensor:
 
 
 def _log1p(x: tf.Tensor) -> tf.Tensor:
-    small = tf.clip_by_value(x, -0.5, 0.5)  # so that the branch not taken is finite: TensorFlow may add the two up
-    return tf.where(tf.less(tf.abs(x), 0.5), 2 * tf.atanh(small / (2 + small)), tf.math.log(1 + x))
+    small = tf.clip_by_value(x, -0.25, 0.5)  # so that the branch not taken is finite: TensorFlow may add the two up
+    y = small / (2 + small)
+    # LiteRT has no atanh. abs(y) is 1/5 at most: the next term, y^10 / 11, would be a sixth of a rounding.
+    series = tf.constant(0, x.dtype)
+    for n in (9, 7, 5, 3):
+        series = y * y * (1 / n + series)
+    return tf.where(tf.equal(x, small), 2 * y * (1 + series), tf.math.log(1 + x))
 
 
 def _erfc(x: tf.Tensor) -> tf.Tensor:
@@ -119,6 +125,14 @@ def _erfc(x: tf.Tensor) -> tf.Tensor:
 
 def _exp2(x: tf.Tensor) -> tf.Tensor:
     return tf.pow(tf.constant(2, x.dtype), x)
+
+
+def _log2(x: tf.Tensor) -> tf.Tensor:
+    return tf.math.log(x) * tf.constant(1 / np.log(2), x.dtype)
+
+
+def _one_minus_square(x: tf.Tensor) -> tf.Tensor:
+    return (1 + x) * (1 - x)  # exact near 1, as JAX computes it
 
 
 def _cbrt(x: tf.Tensor) -> tf.Tensor:
@@ -164,6 +178,7 @@ ARITHMETIC: Mapping[str, Callable[..., Any]] = {
     "le": _elementwise(tf.less_equal),
     "log": _elementwise(tf.math.log),
     "log1p": _elementwise(_log1p),
+    "log2": _elementwise(_log2),
     "logistic": _elementwise(tf.sigmoid),
     "lt": _elementwise(tf.less),
     "max": _elementwise(tf.maximum),
@@ -172,6 +187,7 @@ ARITHMETIC: Mapping[str, Callable[..., Any]] = {
     "ne": _elementwise(tf.not_equal),
     "neg": _elementwise(tf.negative),
     "not": _logical(tf.logical_not),
+    "one_minus_square": _elementwise(_one_minus_square),
     "or": _logical(tf.logical_or),
     "pow": _elementwise(lambda x, y: tf.pow(x, tf.cast(y, x.dtype))),
     "reduce_and": _reduction(tf.reduce_all),

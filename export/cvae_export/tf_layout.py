@@ -81,6 +81,11 @@ def _stack(shapes: Shapes, shape: Any, /, *operands: tf.Tensor, axis: int, **_: 
     return tf.stack(operands, axis=axis)
 
 
+def _unstack(shapes: Shapes, shape: Any, x: tf.Tensor, /, *, axis: int, **_: Any) -> list[tf.Tensor]:
+    sizes = [1] * (x.shape[axis] or 0)  # the batch alone is free, and JAX unstacks no such axis
+    return [tf.squeeze(part, axis=[axis]) for part in tf.split(x, sizes, axis=axis)]
+
+
 def _tile(shapes: Shapes, shape: Any, x: tf.Tensor, /, *, reps: Sequence[Any], **_: Any) -> tf.Tensor:
     return tf.tile(x, shapes.value(reps))
 
@@ -186,4 +191,5 @@ LAYOUT: Mapping[str, Callable[..., Any]] = {
     "stop_gradient": _identity,
     "tile": _tile,
     "transpose": _transpose,
+    "unstack": _unstack,
 }

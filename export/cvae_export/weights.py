@@ -13,7 +13,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from cvae_export.decoder import Decoder
-from cvae_export.errors import ExportError
+from cvae_export.errors import ImpossibleFormError
 from cvae_export.form import Form, Loaded, Runner, Written
 from cvae_export.numpy_decoder import generate, read_weights
 
@@ -22,7 +22,7 @@ __all__ = ["WEIGHTS"]
 
 def _write(decoder: Decoder, path: Path) -> Written:
     if decoder.network is None:
-        raise ExportError("weights: only of a network that cvae-train trained: leave weights out of --forms")
+        raise ImpossibleFormError("weights", "only a network that cvae-train trained has this form")
     # One entry, since the library writes several in an order that changes from run to run.
     metadata = {"network": json.dumps(decoder.network, sort_keys=True)}
     path.write_bytes(save({name: np.ascontiguousarray(array) for name, array in decoder.parameters.items()}, metadata))

@@ -1,7 +1,7 @@
 """Numbers that a call is given, checked: each of its type and in its range, or an InputError that names it."""
 
 import math
-import secrets
+import os
 from typing import cast
 
 import numpy as np
@@ -14,7 +14,9 @@ __all__ = [
     "checked_real",
     "checked_seed",
     "checked_temperature",
+    "checked_total",
     "checked_truncation",
+    "checked_unmasked",
 ]
 
 INDEX_END = 1 << 64
@@ -29,10 +31,18 @@ def checked_count(name: str, value: object, least: int = 1) -> int:
     return int(cast("int", value))
 
 
+def checked_total(total: object) -> int:
+    """A number of images that may be drawn one after the other: from none to all of a seed's."""
+    count = checked_count("total", total, 0)
+    if count > INDEX_END:
+        raise _wrong("total", "at most 2^64, the images of a seed", total)
+    return count
+
+
 def checked_seed(seed: object) -> int:
     """A seed from 0 to 2^64 - 1; of the system's own randomness for None."""
     if seed is None:
-        return secrets.randbits(64)
+        return int.from_bytes(os.urandom(8), "little")
     if _is_no_integer(seed) or not 0 <= cast("int", seed) < INDEX_END:
         raise _wrong("seed", "an integer from 0 to 2^64 - 1", seed)
     return int(cast("int", seed))
@@ -72,6 +82,15 @@ def checked_real(name: str, value: object, least: float, most: float) -> float:
         among = f"finite number of at least {least:g}" if most == math.inf else f"number from {least:g} to {most:g}"
         raise _wrong(name, f"a {among}", cast("object", value))
     return number
+
+
+def checked_unmasked(name: str, array: object) -> None:
+    """No masked array: a model takes all that is in it."""
+    if type(array) is not np.ndarray and hasattr(array, "mask"):
+        raise InputError(
+            f"{name} must not be masked, got {type(array).__name__}: use its filled()",
+            field=name, expected="an array without a mask", found=type(array).__name__,
+        )  # fmt: skip
 
 
 def _is_no_integer(value: object) -> bool:

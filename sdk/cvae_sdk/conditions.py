@@ -11,14 +11,17 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from cvae_sdk.arguments import checked_unmasked
 from cvae_sdk.errors import InputError, one_line
 from cvae_sdk.labels import to_label, to_labels
+from cvae_sdk.memory import check_fits
 
 __all__ = ["Conditions", "Labels", "to_conditions", "to_weights"]
 
 Labels = int | str | Mapping[Any, float] | Sequence[int | str] | npt.NDArray[np.integer] | npt.NDArray[np.floating]
 """A label or a class's name, or a list or an array of these; or weights: {class: weight}, or floats [classes] or
 [n, classes]."""
+_BYTES_OF_A_WEIGHT = 5  # float32, and while it is checked a boolean
 _SUM_TOLERANCE = 1e-3  # a row of float16 weights sums to 1 within that
 
 
@@ -53,6 +56,7 @@ class Conditions:
 
 def to_conditions(labels: object, classes: tuple[str, ...]) -> Conditions:
     """Labels in any of their forms; InputError for anything else."""
+    checked_unmasked("labels", labels)
     if isinstance(labels, Mapping):
         return Conditions(_mapped(cast("Mapping[object, Any]", labels), classes)[np.newaxis], one=True)
     if isinstance(labels, np.ndarray) and cast("npt.NDArray[Any]", labels).dtype.kind == "f":
@@ -69,9 +73,11 @@ def to_weights(weights: npt.NDArray[Any], classes: tuple[str, ...]) -> npt.NDArr
     if rows.dtype.kind != "f" or rows.ndim != 2 or rows.shape[1] != len(classes):
         expected = f"floats of shape ({len(classes)},) or (n, {len(classes)})"
         raise _wrong(f"{expected}, got {weights.dtype} {weights.shape}", expected, weights.shape)
+    check_fits(rows.size, _BYTES_OF_A_WEIGHT, "class weights", "class_weights")
     if not (rows >= 0).all():  # NaN is not either
         raise _wrong("of at least 0, got a negative one or NaN", "at least 0", float(rows[~(rows >= 0)][0]))
-    sums = rows.sum(axis=1, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        sums = rows.sum(axis=1, dtype=np.float64)
     if not (np.abs(sums - 1) <= _SUM_TOLERANCE).all():
         found = float(sums[~(np.abs(sums - 1) <= _SUM_TOLERANCE)][0])
         raise _wrong(f"of sum 1 in each row, got a sum of {found:.6g}", "a sum of 1", found)

@@ -5,17 +5,20 @@ from typing import Any, Self, cast
 import numpy as np
 import numpy.typing as npt
 
+from cvae_sdk.arguments import checked_unmasked
 from cvae_sdk.backends.options import BackendOptions
 from cvae_sdk.conditions import Conditions, to_conditions, to_weights
-from cvae_sdk.errors import ArtifactError, InputError
+from cvae_sdk.errors import ArtifactError, InputError, one_line
 from cvae_sdk.labels import to_labels
 from cvae_sdk.manifest import Manifest
+from cvae_sdk.memory import check_images_fit
 from cvae_sdk.model import Model, Place
 
 __all__ = ["Decoding"]
 
 MOST_LATENT = 1e6
 """Largest size of a latent that is taken; of N(0, I) none is above 7, and of 1e20 a decoder makes NaN."""
+_FEW = 4096  # latents whose sum of squares is one thread's work
 
 
 class Decoding:
@@ -63,7 +66,10 @@ class Decoding:
         each row. Returns float32 [batch, height, width, channels] in [0, 1]. Raises InputError.
         """
         rows = self._latents(z)
-        return self._images(rows, Conditions(to_labels(label, self.classes), one=False), "label")
+        given = cast("Any", label)
+        if isinstance(label, np.ndarray) and given.ndim > 0:
+            _check_rows("label", len(given), len(rows))
+        return self._images(rows, Conditions(to_labels(given, self.classes), one=False), "label")
 
     def mix(self, z: npt.NDArray[np.float32], class_weights: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Images of mixed classes: decode, with class weights in the label's place.
@@ -72,13 +78,14 @@ class Decoding:
         InputError, and ArtifactError where the model has no `mix`.
         """
         rows = self._latents(z)
-        weights = np.asarray(class_weights)
+        weights = _as_array(class_weights)
         if weights.ndim != 2:
             expected = f"floats of shape (batch, {len(self.classes)})"
             raise InputError(
                 f"class weights must be {expected}, got {weights.dtype} {weights.shape}",
                 field="class_weights", expected=expected, found=weights.shape,
             )  # fmt: skip
+        _check_rows("class_weights", len(weights), len(rows))
         conditions = self._carried(Conditions(to_weights(weights, self.classes), one=False))
         return self._images(rows, conditions, "class_weights")
 
@@ -126,11 +133,7 @@ class Decoding:
             )  # fmt: skip
 
     def _images(self, z: npt.NDArray[np.float32], conditions: Conditions, name: str) -> npt.NDArray[np.float32]:
-        if len(conditions) != len(z):
-            raise InputError(
-                f"{name} must have one entry for each of the {len(z)} rows of z, got {len(conditions)}",
-                field=name, expected=len(z), found=len(conditions),
-            )  # fmt: skip
+        _check_rows(name, len(conditions), len(z))
         if len(z) == 0:
             return np.empty((0, *self.image_shape), np.float32)
         return self._model.run(conditions.signature, {"z": z, conditions.name: conditions.values})["image"]
@@ -148,13 +151,16 @@ class Decoding:
                 f"z must have shape (batch, {self.latent_dim}), got {rows.shape}",
                 field="z", expected=("batch", self.latent_dim), found=rows.shape,
             )  # fmt: skip
-        if len(rows) > 0 and not (rows.max() <= MOST_LATENT and rows.min() >= -MOST_LATENT):  # no NaN passes either
+        checked_unmasked("z", rows)
+        check_images_fit(len(rows), self.image_shape, "z", rows.itemsize)
+        rows = np.ascontiguousarray(rows)
+        if not _are_small(rows):
             found = float(rows[~(np.abs(rows) <= MOST_LATENT)][0])
             raise InputError(
                 f"z must be finite, and from -{MOST_LATENT:g} to {MOST_LATENT:g}, got {found}",
                 field="z", expected="finite", found=found,
             )  # fmt: skip
-        return np.ascontiguousarray(rows)
+        return rows
 
     def _pixels(self, images: object) -> npt.NDArray[np.float32]:
         kind: Any = cast("Any", images).dtype if isinstance(images, np.ndarray) else type(images).__name__
@@ -172,10 +178,39 @@ class Decoding:
                 f"images must have shape (n, {', '.join(map(str, shape))}), got {given.shape}",
                 field="images", expected=("n", *shape), found=given.shape,
             )  # fmt: skip
-        pixels = given.reshape(-1, *shape).astype(np.float32)
+        checked_unmasked("images", given)
+        check_images_fit(len(given), shape, "images", np.dtype(np.float32).itemsize)
+        with np.errstate(over="ignore"):  # infinity is out of range too
+            pixels = given.reshape(-1, *shape).astype(np.float32)
         if given.dtype == np.uint8:
             pixels /= np.float32(255)
         elif len(pixels) > 0 and not (pixels.min() >= 0 and pixels.max() <= 1):
             found = float(pixels[~((pixels >= 0) & (pixels <= 1))][0])
             raise InputError(f"images must lie in [0, 1], got {found}", field="images", expected="[0, 1]", found=found)
         return pixels
+
+
+def _check_rows(name: str, found: int, expected: int) -> None:
+    if found != expected:
+        raise InputError(
+            f"{name} must have one entry for each of the {expected} rows of z, got {found}",
+            field=name, expected=expected, found=found,
+        )  # fmt: skip
+
+
+def _are_small(z: npt.NDArray[np.float32]) -> bool:
+    """Whether each latent is at most 1e6 in size; NaN is not."""
+    if z.size <= _FEW and np.vdot(z, z) <= MOST_LATENT:  # the sum of squares: one pass, a third of the time of two
+        return True
+    return z.size == 0 or bool(z.max() <= MOST_LATENT and z.min() >= -MOST_LATENT)
+
+
+def _as_array(class_weights: object) -> npt.NDArray[Any]:
+    checked_unmasked("class_weights", class_weights)
+    try:
+        return np.asarray(class_weights)
+    except ValueError as error:  # rows of different lengths
+        raise InputError(
+            f"class weights must be rows of floats of one length, got {one_line(class_weights)}",
+            field="class_weights", expected="rows of one length", found=class_weights,
+        ) from error  # fmt: skip

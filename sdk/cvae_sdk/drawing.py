@@ -41,16 +41,16 @@ def draw(model: Model, conditions: Conditions, latents: Latents, output: Output)
         for start in starts:
             draw_chunk(backend, start)
     else:
-        for _ in model.workers(workers).map(partial(draw_chunk, backend), starts):
-            pass
+        model.spread(workers, partial(draw_chunk, backend), starts)
     return images
 
 
 def _room(count: int, image_shape: tuple[int, int, int], dtype: type[np.uint8] | type[np.float32]) -> npt.NDArray[Any]:
-    check_images_fit(count, image_shape, np.dtype(dtype).itemsize)
+    check_images_fit(count, image_shape, "n", np.dtype(dtype).itemsize)
     try:
         return np.empty((count, *image_shape), dtype)
     except (MemoryError, ValueError, OverflowError) as error:
         raise TooLargeError(
-            f"{one_line(count)} images do not fit into memory: ask for fewer at a time, or use stream", found=count
-        ) from error
+            f"{one_line(count)} images do not fit into memory: ask for fewer at a time, or use stream",
+            field="n", expected="fewer", found=count,
+        ) from error  # fmt: skip

@@ -205,8 +205,10 @@ def one_line(value: object) -> str:
     """A value as a message shows it: its repr on one line, cut to 80 characters."""
     try:
         text = " ".join(repr(value).split())
-    except ValueError:  # Python prints no integer of more than 4,300 digits
-        return f"a {type(value).__name__} too long to print"
+    except (
+        Exception
+    ):  # Python prints no integer of more than 4,300 digits and no list nested as deep; others do as they like
+        return f"a {type(value).__name__} that cannot be printed"
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -6,11 +6,14 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from cvae_sdk.errors import InputError, one_line
+from cvae_sdk.errors import InputError, named, one_line
+from cvae_sdk.memory import check_fits
 
 __all__ = ["Labels", "to_label", "to_labels"]
 
 Labels = int | str | Sequence[int | str] | npt.NDArray[np.integer]
+
+_BYTES_OF_A_LABEL = 5  # int32, and while it is checked a boolean
 
 
 def to_label(value: object, classes: tuple[str, ...]) -> int:
@@ -18,7 +21,7 @@ def to_label(value: object, classes: tuple[str, ...]) -> int:
     if isinstance(value, str):
         if value not in classes:
             names = ", ".join(classes)
-            raise _wrong(f"unknown class {value!r}: there are {names}", f"one of {names}", value)
+            raise _wrong(f"unknown class {one_line(value)}: there are {named(names)}", f"one of {names}", value)
         return classes.index(value)
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
         kind = "an integer or a class name"
@@ -36,9 +39,10 @@ def to_labels(values: object, classes: tuple[str, ...]) -> npt.NDArray[np.int32]
         array = cast("npt.NDArray[Any]", values)
         if array.ndim != 1:
             raise _wrong(f"labels must have one axis, got shape {array.shape}", "one axis", array.shape)
+        check_fits(len(array), _BYTES_OF_A_LABEL, "labels", "label")
         if array.dtype.kind in "iu":
             outside = _outside(array, len(classes))
-            if outside.any():
+            if np.count_nonzero(outside):  # much faster than any, where there are few
                 to_label(array[outside][0], classes)
             return np.ascontiguousarray(array, np.int32)
         values = cast("list[object]", array.tolist())

@@ -19,23 +19,26 @@ def available_bytes() -> int | None:
     return min(found, default=None)
 
 
-def check_fits(need: int, what: str) -> None:
-    """Raise TooLargeError if `need` bytes, of what the message calls `what`, are more than there are."""
+def check_fits(count: int, bytes_of_each: int, what: str, field: str) -> None:
+    """Raise TooLargeError if memory has no room for `count` of `what`, for which the argument `field` asked."""
+    need = count * bytes_of_each
     if need <= _ALWAYS_TRIED:
         return
     available = available_bytes()
     if available is not None and need > available:
         raise TooLargeError(
-            f"{what} do not fit into memory: they take {one_line(need)} bytes, {available} are free: "
+            f"{one_line(count)} {what} do not fit into memory: they take {one_line(need)} bytes, {available} are free: "
             "ask for fewer at a time, or use stream",
-            expected=available, found=need,
+            field=field, expected=available, found=need,
         )  # fmt: skip
 
 
-def check_images_fit(count: int, image_shape: tuple[int, int, int], bytes_of_a_number: int = 1) -> None:
+def check_images_fit(
+    count: int, image_shape: tuple[int, int, int], field: str = "n", bytes_of_a_pixel: int = 1
+) -> None:
     """Raise TooLargeError if `count` images, with their labels, are more than memory has room for."""
     height, width, channels = image_shape
-    check_fits(count * (height * width * channels * bytes_of_a_number + 4), f"{one_line(count)} images")
+    check_fits(count, height * width * channels * bytes_of_a_pixel + 4, "images", field)
 
 
 def _free() -> int | None:

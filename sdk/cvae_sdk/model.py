@@ -8,8 +8,8 @@ same.
 import os
 import threading
 import weakref
-from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from cvae_sdk.artifact import SHIPPED, Artifact, locate
 from cvae_sdk.backends import Arrays, Backend, open_backend
@@ -17,7 +17,12 @@ from cvae_sdk.backends.options import BACKENDS, BackendOptions, OnnxOptions, Rem
 from cvae_sdk.errors import ArtifactError, ClosedError, InputError, one_line
 from cvae_sdk.manifest import Manifest
 
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
 __all__ = ["Model", "Place"]
+
+_T = TypeVar("_T")
 
 Place = str | os.PathLike[str] | None
 """Of an artifact: its folder, or a shipped one's name, the default's for None; or the address of a server's model."""
@@ -31,6 +36,8 @@ class Model:
     """
 
     def __init__(self, place: Place, backend: str | BackendOptions | None, described_by: Place) -> None:
+        _check_place("artifact", place)
+        _check_place("manifest", described_by)
         self._remote = isinstance(place, str) and "://" in place
         self._place, self._described_by = _elsewhere(place), _elsewhere(described_by)
         if described_by is not None and not self._remote:
@@ -50,6 +57,11 @@ class Model:
         return _reopened, (self._place, self._options, self._described_by, self.manifest.digest)
 
     @property
+    def remote(self) -> bool:
+        """Whether a server runs it, so that each drawing has a deadline."""
+        return self._remote
+
+    @property
     def signatures(self) -> frozenset[str]:
         """Those of decode, mix and encode that it has here."""
         return self._running().signatures
@@ -62,13 +74,18 @@ class Model:
         """A backend for many calls at the same time, and how many of them pay."""
         return self._running().side_by_side()
 
-    def workers(self, count: int) -> Executor:
-        """As many threads, kept until the model is closed."""
+    def spread(self, workers: int, call: Callable[[_T], object], items: Iterable[_T]) -> None:
+        """Make a call for each item, by so many threads, which are kept until the model is closed."""
         with self._lock:
             self._check_open()
             if self._workers is None:
-                self._workers = ThreadPoolExecutor(count, thread_name_prefix="cvae")
-            return self._workers
+                from concurrent.futures import ThreadPoolExecutor  # takes a tenth of this package's time to import
+
+                self._workers = ThreadPoolExecutor(workers, thread_name_prefix="cvae")
+            # While the lock is held, so that close comes after all calls are under way or before any.
+            results = self._workers.map(call, items)
+        for _ in results:
+            pass
 
     def close(self) -> None:
         """Give back what the runtime holds; calls that are under way end as they would."""
@@ -140,6 +157,15 @@ def _check_same(manifest: Manifest, digest: str) -> None:
             f"{manifest.digest}, not {digest}",
             field="digest", expected=digest, found=manifest.digest,
         )  # fmt: skip
+
+
+def _check_place(name: str, place: object) -> None:
+    path = os.fspath(cast("os.PathLike[Any]", place)) if isinstance(place, os.PathLike) else place
+    if place is None or (isinstance(path, str) and path):
+        return
+    expected = "a folder, the name of an artifact or an address"
+    found = cast("object", place)
+    raise InputError(f"{name} must be {expected}, got {one_line(found)}", field=name, expected=expected, found=found)
 
 
 def _elsewhere(place: Place) -> Place:

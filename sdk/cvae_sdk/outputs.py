@@ -16,7 +16,7 @@ from cvae_sdk.errors import InputError, one_line
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Images", "Output", "checked_output", "dtype_of", "finished", "to_uint8", "write_pixels"]
+__all__ = ["Images", "Output", "bytes_of_a_pixel", "checked_output", "dtype_of", "finished", "to_uint8", "write_pixels"]
 
 Output = Literal["uint8", "float32", "pil", "png"]
 Images = npt.NDArray[Any] | list[Any]
@@ -26,7 +26,7 @@ _BLOCK = 64  # images at a time: their float32 pixels stay in the processor's ca
 
 def checked_output(output: object) -> Output:
     """One of the four; InputError for anything else."""
-    if output not in _OUTPUTS:
+    if not isinstance(output, str) or output not in _OUTPUTS:
         names = ", ".join(_OUTPUTS)
         raise InputError(
             f"output must be one of {names}, got {one_line(output)}", field="output", expected=names, found=output
@@ -37,6 +37,11 @@ def checked_output(output: object) -> Output:
 def dtype_of(output: Output) -> type[np.uint8] | type[np.float32]:
     """Of the array in which images are collected for it."""
     return np.float32 if output == "float32" else np.uint8
+
+
+def bytes_of_a_pixel(output: Output) -> int:
+    """Of that array."""
+    return np.dtype(dtype_of(output)).itemsize
 
 
 def write_pixels(images: npt.NDArray[np.float32], target: npt.NDArray[Any]) -> None:

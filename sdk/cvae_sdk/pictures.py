@@ -1,6 +1,6 @@
 """Images to look at: ways between latents and classes, neighbors, reconstructions, grids and animations."""
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from cvae_sdk.drawing import Latents, draw
 from cvae_sdk.errors import InputError
 from cvae_sdk.latents import standard_normal_latents
 from cvae_sdk.memory import check_images_fit
-from cvae_sdk.outputs import Images, Output, checked_output, finished
+from cvae_sdk.outputs import Images, Output, bytes_of_a_pixel, checked_output, finished
 from cvae_sdk.paths import between, morphed, nearby, spherical
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Pictures(Decoding):
         """
         first, last = self._one("start", start), self._one("end", end)
         count, kind = checked_count("steps", steps), checked_output(output)
-        check_images_fit(count, self.image_shape)
+        check_images_fit(count, self.image_shape, "steps", bytes_of_a_pixel(kind))
         z = standard_normal_latents(checked_seed(seed), 0, 2, self.latent_dim)
         return self._drawn_from(spherical(z[0], z[1], count), self._way(first, last, count), kind)
 
@@ -71,7 +71,7 @@ class Pictures(Decoding):
         """
         stops = self._carried(Conditions(self._stops(labels, 2).weights(len(self.classes)), one=False)).values
         count, kind = checked_count("steps", steps), checked_output(output)
-        check_images_fit((len(stops) - 1) * count + 1, self.image_shape)
+        check_images_fit((len(stops) - 1) * count + 1, self.image_shape, "steps", bytes_of_a_pixel(kind))
         rows = morphed(np.asarray(stops, np.float32), count)
         z = standard_normal_latents(checked_seed(seed), 0, 1, self.latent_dim)
         return self._drawn_from(np.repeat(z, len(rows), axis=0), Conditions(rows, one=False), kind)
@@ -97,7 +97,7 @@ class Pictures(Decoding):
         one = self._one("label", label)
         count, kind = checked_count("n", n, 0) + 1, checked_output(output)
         angle = checked_real("distance", distance, 0.0, _FULL_TURN)
-        check_images_fit(count, self.image_shape)
+        check_images_fit(count, self.image_shape, "n", bytes_of_a_pixel(kind))
         z = nearby(standard_normal_latents(checked_seed(seed), 0, count, self.latent_dim), angle)
         return self._drawn_from(z, Conditions(np.repeat(one.values, count, axis=0), one=False), kind)
 
@@ -135,11 +135,12 @@ class Pictures(Decoding):
         """
         n, scale = checked_count("n", n), checked_count("scale", scale)
         rows = self._stops(range(len(self.classes)) if labels is None else labels, 1)
-        check_images_fit(len(rows) * n, self.image_shape)
+        check_images_fit(len(rows) * n, self.image_shape, "n")
+        from cvae_sdk.images import check_sheet, tile  # Pillow takes longer to import than a sample to draw
+
+        check_sheet(len(rows), n, self.image_shape, scale)
         each = Conditions(np.repeat(rows.values, n, axis=0), one=False)
         noise = self._noise(checked_seed(seed), 0, checked_temperature(temperature), checked_truncation(truncation))
-        from cvae_sdk.images import tile  # Pillow takes longer to import than a sample to draw
-
         return tile(draw(self._model, each, noise, "uint8"), columns=n, scale=scale)
 
     def gif(
@@ -163,9 +164,10 @@ class Pictures(Decoding):
                 field="duration", expected=_LONGEST_FRAME, found=duration,
             )  # fmt: skip
         stops = self._stops(range(len(self.classes)) if labels is None else labels, 2).weights(len(self.classes))
-        images = self.morph(np.concatenate([stops, stops[:1]]), steps, seed=seed)
-        from cvae_sdk.images import animate
+        from cvae_sdk.images import animate, check_frames
 
+        check_frames(len(stops) * checked_count("steps", steps), self.image_shape, scale)
+        images = self.morph(np.concatenate([stops, stops[:1]]), steps, seed=seed)
         return animate(images[:-1], duration, scale)
 
     def _drawn_from(self, z: _Float32s, conditions: Conditions, output: Output) -> Images:
@@ -188,7 +190,14 @@ class Pictures(Decoding):
             )
         return conditions
 
+    def _check_labels_fit(self, labels: object, bytes_of_a_pixel: int = 1) -> None:
+        """Raise TooLargeError for more labels than memory has room for images: before any of them is looked at."""
+        array = isinstance(labels, np.ndarray) and cast("npt.NDArray[Any]", labels).ndim > 0
+        if array or isinstance(labels, list | tuple):
+            check_images_fit(len(cast("Any", labels)), self.image_shape, "labels", bytes_of_a_pixel)
+
     def _stops(self, labels: object, least: int) -> Conditions:
+        self._check_labels_fit(labels)
         conditions = to_conditions(labels, self.classes)
         if len(conditions) < least:
             many = "one label" if least == 1 else f"{least} labels"

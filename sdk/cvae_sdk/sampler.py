@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from cvae_sdk.arguments import checked_count, checked_first, checked_seed, checked_temperature, checked_truncation
+from cvae_sdk.arguments import (
+    checked_count,
+    checked_first,
+    checked_seed,
+    checked_temperature,
+    checked_total,
+    checked_truncation,
+)
 from cvae_sdk.artifact import Artifact
 from cvae_sdk.asynchronous import in_thread, one_ahead
 from cvae_sdk.conditions import Conditions, Labels, to_conditions
 from cvae_sdk.drawing import Latents, draw
 from cvae_sdk.errors import ArtifactError, GoldenError, InputError
-from cvae_sdk.goldens import GOLDEN_NAME, read_goldens
 from cvae_sdk.memory import check_images_fit
-from cvae_sdk.outputs import Images, Output, checked_output, finished
+from cvae_sdk.outputs import Images, Output, bytes_of_a_pixel, checked_output, finished
 from cvae_sdk.pictures import Pictures
 
 if TYPE_CHECKING:
@@ -94,8 +100,8 @@ class Sampler(Pictures):
         Returns uint8 or float32 [n, height, width, channels], or a list of PIL images, or of PNG files: see outputs.py.
         Raises InputError, TooLargeError where memory has no room, ArtifactError where the model cannot mix.
         """
-        conditions = self._sampled(labels, n)
         kind = checked_output(output)
+        conditions = self._sampled(labels, n, bytes_of_a_pixel(kind))
         begin = checked_first(first, len(conditions))
         noise = self._noise(checked_seed(seed), begin, checked_temperature(temperature), checked_truncation(truncation))
         return finished(draw(self._model, conditions, noise, kind), kind)
@@ -130,13 +136,13 @@ class Sampler(Pictures):
         """
         conditions = self._carried(to_conditions(labels, self.classes))
         count, size, kind = (
-            checked_count("total", total, 0),
+            checked_total(total),
             checked_count("batch_size", batch_size),
             checked_output(output),
         )
         if len(conditions) == 0 and count > 0:
             raise InputError("needs one label or more, got none", field="labels", expected=1)
-        check_images_fit(min(size, count), self.image_shape)
+        check_images_fit(min(size, count), self.image_shape, "batch_size", bytes_of_a_pixel(kind))
         begin = checked_first(first, count)
         noise = self._noise(checked_seed(seed), begin, checked_temperature(temperature), checked_truncation(truncation))
         return self._batches(conditions, begin, count, size, noise, kind)
@@ -210,6 +216,8 @@ class Sampler(Pictures):
         Raises ArtifactError for a file that is not what was listed, GoldenError for images that differ by more than
         1e-5.
         """
+        from cvae_sdk.goldens import GOLDEN_NAME, read_goldens  # which nothing else needs
+
         if self._model.artifact is None:
             raise ArtifactError("a server's files cannot be checked: give the artifact that it serves as manifest=")
         artifact = Artifact.open(self._model.artifact.folder)
@@ -228,7 +236,8 @@ class Sampler(Pictures):
             )  # fmt: skip
         return Verification(len(artifact.manifest.files), size, len(z), error)
 
-    def _sampled(self, labels: object, n: object) -> Conditions:
+    def _sampled(self, labels: object, n: object, bytes_of_a_pixel: int) -> Conditions:
+        self._check_labels_fit(labels, bytes_of_a_pixel)
         conditions = self._carried(to_conditions(labels, self.classes))
         if not conditions.one:
             if n is not None:
@@ -238,13 +247,14 @@ class Sampler(Pictures):
                 )  # fmt: skip
             return conditions
         count = 1 if n is None else checked_count("n", n, 0)
-        check_images_fit(count, self.image_shape)
+        check_images_fit(count, self.image_shape, "n", bytes_of_a_pixel)
         return Conditions(np.repeat(conditions.values, count, axis=0), one=False)
 
     def _batches(
         self, conditions: Conditions, first: int, total: int, size: int, noise: Latents, output: Output
     ) -> Iterator[Images]:
-        stride = size * max(1, min(_STRIDE, _STRIDE_BYTES // prod(self.image_shape)) // size)
+        most = 0 if self._model.remote else min(_STRIDE, _STRIDE_BYTES // prod(self.image_shape))
+        stride = size * max(1, most // size)
         for start in range(0, total, stride):
             count = min(stride, total - start)
             rows = (np.arange(count) + (first + start) % max(1, len(conditions))) % max(1, len(conditions))

@@ -176,6 +176,24 @@ def test_a_failure_leaves_nothing_behind(article_run: Run, tmp_path: Path, error
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS], ids=lambda number: errno.errorcode[number])
+@pytest.mark.parametrize(
+    "call", ["pathlib.Path.write_text", "pathlib.Path.write_bytes", "os.fsync", "pathlib.Path.rename"]
+)
+def test_a_disk_that_refuses_leaves_nothing_behind(
+    article_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, call: str
+) -> None:
+    """The error is injected: a full disk, and one that became read-only, at each call that writes."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(call, refuse)
+    with pytest.raises(ExportError, match=f"cannot write .*out: {os.strerror(number)}"):
+        export_run(article_run, tmp_path / "deep" / "out", forms=(STABLEHLO,))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_form_that_differs_leaves_nothing_behind(article_run: Run, tmp_path: Path) -> None:
     def load(path: Path) -> list[Loaded]:
         run = {reader.signature: reader.run for reader in ONNX.load(path)}["decode"]
@@ -187,12 +205,12 @@ def test_a_form_that_differs_leaves_nothing_behind(article_run: Run, tmp_path: P
 
 
 def test_an_artifact_that_the_sdk_cannot_read_is_not_kept(article_run: Run, tmp_path: Path, monkeypatch) -> None:
-    write_goldens = cvae_export.artifact._write_goldens
+    write_goldens = cvae_export.artifact.write_goldens
 
     def wrong(path: Path, decoder, reference) -> None:
         write_goldens(path, decoder, lambda z, label: reference(z, label) * 0.9)
 
-    monkeypatch.setattr(cvae_export.artifact, "_write_goldens", wrong)
+    monkeypatch.setattr(cvae_export.artifact, "write_goldens", wrong)
     from cvae_sdk import GoldenError
 
     with pytest.raises(GoldenError):

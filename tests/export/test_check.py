@@ -20,7 +20,7 @@ from cvae_training import Run
 def test_a_sound_artifact_passes_form_by_form(complete: Path) -> None:
     passed = {}
     check_artifact(complete, on_form=lambda name, form: passed.update({name: form.parity}))
-    assert passed.keys() == {entry.name for entry in CATALOG}
+    assert passed.keys() == {entry.name for entry in CATALOG if not entry.by_npm}
     assert passed["onnx"].cases == 20
     assert 0 < passed["onnx_int8"].max_abs_error <= 0.2
 

@@ -1,5 +1,6 @@
 """The command cvae-export: its mistakes cost one line and exit code 2."""
 
+import errno
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 import cvae_training
-from cvae_export import artifact
+from cvae_export import artifact, gate
 from cvae_export.command import main
 from cvae_sdk.manifest import Parity
 from cvae_training import CheckpointWarning, Run, checkpoint, create_run, load_run
@@ -103,6 +104,23 @@ def test_an_output_that_exists_is_told_before_anything_is_read(
     assert "exists: choose another folder" in mistake([str(tmp_path / "nowhere"), "--out", str(tmp_path)], capsys)
 
 
+@pytest.mark.parametrize(
+    "number", [errno.EROFS, errno.EACCES, errno.ENOSPC], ids=lambda number: errno.errorcode[number]
+)
+def test_a_folder_that_cannot_be_written_to_costs_one_line(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """The error is injected: whoever runs the tests may be allowed to write anywhere."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    line = mistake([str(run_folder), "--out", str(tmp_path / "deep" / "out")], capsys)
+    assert line.endswith(f"cannot write {tmp_path / 'deep' / 'out'}: {os.strerror(number)}")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_missing_arguments_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert "required: --out" in mistake(["run"], capsys)
 
@@ -111,14 +129,14 @@ def test_missing_arguments_are_told(capsys: pytest.CaptureFixture[str]) -> None:
 WAITS_AT_ITS_SECOND_FORM = """
 import itertools, os, sys, time
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-from cvae_export import artifact, command
-calls, measure = itertools.count(1), artifact.measure_parity
+from cvae_export import command, gate
+calls, measure = itertools.count(1), gate.measure_parity
 def measure_or_wait(*arguments, **settings):
     if next(calls) == 2:
         print("waiting", file=sys.stderr, flush=True)
         time.sleep(600)
     return measure(*arguments, **settings)
-artifact.measure_parity = measure_or_wait
+gate.measure_parity = measure_or_wait
 sys.exit(command.main())
 """
 
@@ -152,7 +170,7 @@ def test_a_signal_whose_exception_is_swallowed_still_ends_the_export(
     number: int,
     code: int,
 ) -> None:
-    measure = artifact.measure_parity
+    measure = gate.measure_parity
 
     def measure_in_a_finalizer(*arguments: Any, **settings: Any) -> Parity:
         with suppress(BaseException):  # as Python does around finalizers and weak references' callbacks
@@ -160,7 +178,7 @@ def test_a_signal_whose_exception_is_swallowed_still_ends_the_export(
             time.sleep(1)
         return measure(*arguments, **settings)
 
-    monkeypatch.setattr(artifact, "measure_parity", measure_in_a_finalizer)
+    monkeypatch.setattr(gate, "measure_parity", measure_in_a_finalizer)
     before = signal.getsignal(number)
     assert main([str(run_folder), "--out", str(tmp_path / "out")]) == code
     assert "interrupted" in capsys.readouterr().err

@@ -23,10 +23,8 @@ def check_all(folder: Path) -> list[tuple[str, str]]:
 
 
 def test_every_onnx_form_of_every_signature_is_admitted(complete: Path) -> None:
-    assert set(check_all(complete)) == {
-        ("onnx", "decode"), ("onnx", "mix"), ("onnx", "encode"),
-        ("onnx_fp16", "decode"), ("onnx_fp16", "mix"), ("onnx_int8", "decode"), ("onnx_int8", "mix"),
-    }  # fmt: skip
+    forms, signatures = ("onnx", "onnx_fp16", "onnx_int8"), ("decode", "mix", "encode")
+    assert set(check_all(complete)) == {(form, signature) for form in forms for signature in signatures}
 
 
 @pytest.mark.parametrize("opset", [8, 10, 11, 15])

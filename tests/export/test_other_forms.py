@@ -15,9 +15,11 @@ from safetensors import safe_open
 from cvae_export import ParityError, build_decoder, export_run
 from cvae_export.forms import get_forms
 from cvae_export.numpy_decoder import generate, read_weights
+from cvae_export.onnx_graph import to_onnx
+from cvae_export.onnx_small import to_int8
 from cvae_export.weights import WEIGHTS
 from cvae_sdk import Manifest, Sampler
-from cvae_training import Run
+from cvae_training import BoundModel, Run, load_data_set
 
 # Of a grey level, 1 / 255; each is well below the form's own tolerance, and above what was measured.
 LARGEST = {"onnx_fp16": 1.5, "onnx_int8": 40, "litert": 0.005, "weights": 0.005}
@@ -62,12 +64,28 @@ def test_an_artifact_with_every_form_opens_in_the_sdk(complete: Path) -> None:
 
 class TestSmallOnnx:
     @pytest.mark.parametrize("name", ["onnx_fp16", "onnx_int8"])
-    @pytest.mark.parametrize("file", ["decoder", "mix"])
+    @pytest.mark.parametrize("file", ["decoder", "mix", "encode"])
     def test_takes_and_gives_float32_by_the_same_names(self, complete: Path, name: str, file: str) -> None:
         session = onnxruntime.InferenceSession(complete / name / f"{file}.onnx", providers=["CPUExecutionProvider"])
         types = {each.name: each.type for each in (*session.get_inputs(), *session.get_outputs())}
-        chosen = {"label": "tensor(int32)"} if file == "decoder" else {"class_weights": "tensor(float)"}
-        assert types == {"z": "tensor(float)", "image": "tensor(float)"} | chosen
+        chosen = {"class_weights": "tensor(float)"} if file == "mix" else {"label": "tensor(int32)"}
+        latents = ("mean", "logvar") if file == "encode" else ("z",)
+        assert types == dict.fromkeys(("image", *latents), "tensor(float)") | chosen
+
+    @pytest.mark.parametrize(("name", "tolerance"), [("onnx_fp16", 1e-2), ("onnx_int8", 0.5)])
+    def test_encode_is_within_its_stated_tolerance_and_decodes_to_the_same_reconstruction(
+        self, complete: Path, run: Run, name: str, tolerance: float
+    ) -> None:
+        parity = Manifest.parse((complete / "manifest.json").read_bytes()).formats[name].parity
+        assert 1e-4 < parity.max_latent_error <= parity.latent_tolerance == tolerance
+        held_out = load_data_set("mnist-10k").held_out
+        image, label = held_out.images[:50].reshape(-1, 28, 28, 1) / np.float32(255), held_out.labels[:50]
+        (form,) = get_forms([name])
+        readers = {reader.signature: reader.run for reader in form.load(complete / form.path)}
+        mean = readers["encode"]({"image": image, "label": label.astype(np.int32)})["mean"]
+        reconstructed = readers["decode"]({"z": mean, "label": label.astype(np.int32)})["image"]
+        expected = BoundModel(run, "random").reconstruct(image, label.tolist())
+        assert np.abs(reconstructed - expected).max() <= 2 * LARGEST[name] / 255  # rounded there and back
 
     def test_fp16_is_half_of_fp32_and_has_no_float32_weights(self, complete: Path) -> None:
         sizes = [(complete / name / "decoder.onnx").stat().st_size for name in ("onnx_fp16", "onnx")]
@@ -81,6 +99,22 @@ class TestSmallOnnx:
         expected = 2 if run.config.model.flow_layers else 3
         assert sum(node.op_type == "MatMulInteger" for node in nodes) == expected
         assert not [node for node in nodes if node.op_type == "ConvInteger"]
+
+    def test_int8_leaves_a_learned_prior_in_float32_however_many_latents_it_has(
+        self, make_run: Callable[..., Run]
+    ) -> None:
+        """best-fashion's layers are 256 by 128, with every side above 64; each is a 30th of all products or less."""
+        run = make_run("best-fashion")
+        nodes = to_int8(to_onnx(build_decoder(run).functions["decode"])).graph.node
+        flow_products = 3 * run.config.model.flow_layers
+        products = [node.op_type for node in nodes if node.op_type.startswith("MatMul")]
+        assert products == ["MatMul"] * (flow_products + 2) + ["MatMulInteger"] * 2
+
+    def test_int8_of_small_products_alone_is_the_model_as_it_is(self) -> None:
+        model = onnx.parser.parse_model(
+            '<ir_version: 8, opset_import: ["": 17]> g (float[n, 2] x) => (float[n, 2] y) { y = Relu(x) }'
+        )
+        assert to_int8(model) == model
 
     def test_int8_weights_have_7_bits(self, complete: Path) -> None:
         model = onnx.load(complete / "onnx_int8" / "decoder.onnx")

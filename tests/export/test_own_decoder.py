@@ -16,10 +16,12 @@ import tensorflow as tf
 from flax import nnx
 
 import cvae_export
-from cvae_export import DecoderError, ExportError, UnsupportedPrimitiveError
+from cvae_export import DecoderError, ExportError, FormWarning, ImpossibleFormError, UnsupportedPrimitiveError
+from cvae_export.forms import CATALOG, get_forms
 from cvae_export.onnx import ONNX
 from cvae_export.stablehlo import STABLEHLO
 from cvae_export.tf_rules import RULES
+from cvae_export.weights import WEIGHTS
 from cvae_sdk import Manifest, Sampler
 from cvae_sdk.command import main as cvae
 from cvae_training import Run
@@ -168,9 +170,9 @@ def test_mix_is_there_where_a_function_for_it_was_given(exported: tuple[str, Pat
         np.testing.assert_allclose(got, np.asarray(nnx_mix(NNX_PARAMS, z, weights)), rtol=0, atol=TOLERANCE)
 
 
-def export_equinox(fn: Callable[..., Any], out: Path, **options: Any) -> None:
+def export_equinox(fn: Callable[..., Any], out: Path, **options: Any) -> Manifest:
     description = {"latent_dim": LATENT_DIM, "classes": CLASSES, "image_shape": (12, 16, 1)}
-    cvae_export.export(fn, EQUINOX_PARAMS, out, **(description | options))
+    return cvae_export.export(fn, EQUINOX_PARAMS, out, **(description | options))
 
 
 def test_a_primitive_without_a_rule_is_told_with_its_line_and_leaves_nothing(tmp_path: Path) -> None:
@@ -203,6 +205,57 @@ def test_what_a_forms_library_raises_is_told_in_one_line(tmp_path: Path) -> None
 
     with pytest.raises(ExportError, match=r"^onnx cannot be written: RuntimeError: no kernel$"):
         export_equinox(equinox_decode, tmp_path / "out", forms=(STABLEHLO, dataclasses.replace(ONNX, write=write)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def export_nnx(fn: Callable[..., Any], out: Path, forms: Any) -> Manifest:
+    description = {"latent_dim": LATENT_DIM, "classes": CLASSES, "image_shape": (12, 12, 3)}
+    return cvae_export.export(fn, NNX_PARAMS, out, forms=forms, **description)
+
+
+def test_all_is_every_form_that_it_can_have_and_warnings_name_the_others(tmp_path: Path) -> None:
+    with pytest.warns(FormWarning) as told:
+        export_equinox(equinox_decode, tmp_path / "out", forms=("all",))
+    litert, weights = (str(warning.message) for warning in told)
+    assert weights == "weights is left out: only a network that cvae-train trained has this form"
+    assert litert.startswith("litert is left out: LiteRT does not open what its converter wrote (")
+    formats = Manifest.parse((tmp_path / "out" / "manifest.json").read_bytes()).formats
+    assert set(formats) == {entry.name for entry in CATALOG} - {"litert", "weights"}
+    for name, form in formats.items():
+        assert form.parity.max_abs_error <= (form.parity.tolerance if name.startswith("onnx_") else TOLERANCE)
+
+
+def test_what_litert_has_no_operator_for_is_named_and_left_out_of_all(tmp_path: Path) -> None:
+    def decode(params: Any, z: jax.Array, label: jax.Array) -> jax.Array:
+        return jnp.clip(jnp.arcsinh(nnx_decode(params, z, label)), 0, 1)
+
+    reason = "LiteRT has no operator for TensorFlow's Asinh"
+    with pytest.raises(ImpossibleFormError, match=f"^litert: {reason}: leave litert out of the forms$"):
+        export_nnx(decode, tmp_path / "named", forms=("litert",))
+    assert list(tmp_path.iterdir()) == []
+    possible = [dataclasses.replace(form, if_possible=True) for form in get_forms(["onnx", "litert"])]
+    with pytest.warns(FormWarning, match=f"^litert is left out: {reason}$"):
+        manifest = export_nnx(decode, tmp_path / "out", forms=possible)
+    assert set(manifest.formats) == {"onnx"}
+    assert not (tmp_path / "out" / "litert").exists()
+
+
+@pytest.mark.parametrize("names", [("weights",), ("all", "weights")])
+def test_a_form_that_it_cannot_have_fails_where_it_is_named(names: tuple[str, ...], tmp_path: Path) -> None:
+    message = "^weights: only a network that cvae-train trained has this form: leave weights out of the forms$"
+    forms = [form for form in get_forms(names) if form.name in ("onnx", "weights")]
+    with pytest.raises(ImpossibleFormError, match=message):
+        export_equinox(equinox_decode, tmp_path / "out", forms=forms)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_form_that_it_can_have_is_told(tmp_path: Path) -> None:
+    maybe = dataclasses.replace(WEIGHTS, if_possible=True)
+    with (
+        pytest.warns(FormWarning, match="weights is left out"),
+        pytest.raises(ExportError, match="no form is asked for that this decoder can have"),
+    ):
+        export_equinox(equinox_decode, tmp_path / "out", forms=(maybe,))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,6 +7,8 @@ def test_the_public_names_are_these() -> None:
         "DecoderError",
         "ExportError",
         "FORMS",
+        "FormWarning",
+        "ImpossibleFormError",
         "ParityError",
         "UnsupportedPrimitiveError",
         "build_decoder",

@@ -64,6 +64,15 @@ def test_forms_take_turns(clock: Clock, tmp_path: Path) -> None:
     assert steps == ["a", "b", *["a", "b"] * 5]
 
 
+def test_a_slow_form_takes_fewer_turns_of_a_large_batch(clock: Clock, tmp_path: Path) -> None:
+    calls: Counter[str] = Counter()
+    forms = [form("slow", clock, 2.0, calls), form("quick", clock, 0.25, calls)]
+    found = measure_speeds(forms, tmp_path, 3, 2, (1,))
+    assert calls["slow"] == 1 + 2 * 3  # the first call; then in each of three turns, one before the one that is timed
+    assert calls["quick"] == 1 + 2 * 5
+    assert found["slow"].calls == {1: 2.0}
+
+
 def test_what_has_no_decode_is_left_out(clock: Clock, tmp_path: Path) -> None:
     calls: Counter[str] = Counter()
     forms = [form("encoder", clock, 1.0, calls, signature="encode"), form("b", clock, 1.0, calls)]

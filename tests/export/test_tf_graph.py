@@ -177,14 +177,29 @@ CASES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
     "tanh": lambda z, label: jnp.tanh(z),
     "tile": lambda z, label: jnp.tile(z, (1, 3)),
     "transpose": lambda z, label: z.reshape(-1, 2, 3).transpose(0, 2, 1),
+    "unstack": lambda z, label: jnp.subtract(*lax.unstack(z.reshape(-1, 2, FEATURES // 2), axis=1)),
     "xor": lambda z, label: ((z > 0) ^ (z > 1)).astype(jnp.float32),
 }
+# Primitives that JAX 0.12 has and 0.10 has not, where other ones stand in the same jaxpr.
+NEWER_CASES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
+    "log2": lambda z, label: jnp.log2(positive(z)),
+    "one_minus_square": lambda z, label: jax.jvp(jnp.tanh, (z,), (z,))[1],
+}
+CASES |= {name: case for name, case in NEWER_CASES.items() if hasattr(lax, f"{name}_p")}
 # Aliases: gradients' addition, and names that only some versions of JAX use.
 WITHOUT_A_CASE = {"add_any", "copy_p", "stop_gradient"}
 
 
 def test_every_rule_has_a_case() -> None:
-    assert set(CASES) == set(RULES) - WITHOUT_A_CASE
+    assert set(CASES) | set(NEWER_CASES) == set(RULES) - WITHOUT_A_CASE
+
+
+def test_the_rules_of_newer_primitives_compute_what_they_are_named_for() -> None:
+    """Whichever JAX is here."""
+    x = np.array([[0.25, 0.999999, 3]], np.float32)
+    got = RULES["one_minus_square"](None, None, tf.constant(x)).numpy()
+    np.testing.assert_allclose(got, 1 - x.astype(np.float64) ** 2, rtol=TOLERANCE)
+    np.testing.assert_allclose(RULES["log2"](None, None, tf.constant(x)).numpy(), np.log2(x), rtol=TOLERANCE)
 
 
 @pytest.mark.parametrize("primitive", CASES)
@@ -209,6 +224,14 @@ def test_small_and_large_numbers_keep_their_precision(name: str) -> None:
     label = np.zeros(2, np.int32)
     for got in (drawn(tf.constant(z), tf.constant(label))["image"].numpy(), onnx(z, label)):
         np.testing.assert_allclose(got, expected, rtol=3e-6)  # exp(80) is ill-conditioned: 80 roundings
+
+
+def test_log1p_is_exact_to_a_few_roundings_on_both_sides_of_its_seams() -> None:
+    """A series of five terms between -1/4 and 1/2, a logarithm outside."""
+    x = np.linspace(-0.9, 2, 200_001, dtype=np.float32)
+    expected = np.log1p(x.astype(np.float64))
+    got = RULES["log1p"](None, None, tf.constant(x)).numpy()
+    np.testing.assert_allclose(got, expected, rtol=4e-7)  # 1 + x is rounded by 6e-8, beside a logarithm of 0.29
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Write the artifact of a tiny model, to be kept under today's date and never edited:
 
-    .venv/bin/python tests/golden/write_artifact.py tests/golden/artifact-2026-11-23
+    .venv/bin/python tests/golden/write_artifact.py tests/golden/artifact-2026-11-26
 
 Every suite replays the artifacts that lie here: what was once written is read by every later version. One that a JAX
 refuses may go once the date has passed that its manifest gives (`expires` of stablehlo).
@@ -36,4 +36,4 @@ def tiny_run() -> Run:
 
 
 if __name__ == "__main__":
-    export_run(tiny_run(), Path(sys.argv[1]), name="golden")
+    export_run(tiny_run(), Path(sys.argv[1]), name="golden", forms=("all",))

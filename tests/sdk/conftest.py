@@ -91,3 +91,9 @@ def rewrite(artifact: Path, resign: Callable[[Edit], None]) -> Callable[[str, by
         resign(lambda values: values["files"].update({path: record_of(content)}))
 
     return write_and_sign
+
+
+@pytest.fixture(scope="session")
+def golden_artifact() -> Path:
+    """One of three classes, 2 latents and images of [5, 4, 3], whose ONNX only decodes: never written to."""
+    return MNIST.parents[1] / "tests" / "golden" / "artifact-2026-11-23"

@@ -10,7 +10,10 @@ from cvae_sdk import Sampler
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("artifact-*"))
 # SHA-256 of the three images of seed 5, one of each class, as this SDK first drew them.
-DRAWN = {"artifact-2026-11-23": "b8eb7d02fdb9d52a64e96188cf5fdd2c6a46a2151fe4e44b65819482cb3498aa"}
+DRAWN = {
+    "artifact-2026-11-23": "b8eb7d02fdb9d52a64e96188cf5fdd2c6a46a2151fe4e44b65819482cb3498aa",
+    "artifact-2026-11-26": "b8eb7d02fdb9d52a64e96188cf5fdd2c6a46a2151fe4e44b65819482cb3498aa",
+}
 
 
 def test_every_golden_is_replayed() -> None:

@@ -1,1 +1,1 @@
-"""What runs in a browser: the seed contract in JavaScript."""
+"""What runs in a browser: the page that samples an artifact there, and the seed contract in JavaScript."""

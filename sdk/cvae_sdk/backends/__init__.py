@@ -9,7 +9,16 @@ from typing import Any, Protocol
 import numpy.typing as npt
 
 from cvae_sdk.artifact import Artifact
-from cvae_sdk.backends.options import BackendOptions, OnnxOptions
+from cvae_sdk.backends.form import library_missing, require_form
+from cvae_sdk.backends.options import (
+    BackendOptions,
+    LitertOptions,
+    NumpyOptions,
+    OnnxOptions,
+    SavedModelOptions,
+    StablehloOptions,
+)
+from cvae_sdk.backends.quiet import quiet_native_libraries
 from cvae_sdk.errors import BackendUnavailableError
 
 __all__ = ["Arrays", "Backend", "open_backend"]
@@ -37,7 +46,7 @@ class Backend(Protocol):
         ...
 
     def side_by_side(self) -> "tuple[Backend, int]":
-        """A Backend for many calls side by side, and how many of them pay: itself and 1 where one takes the machine."""
+        """A Backend for the calls of one drawing, and how many of them pay at once: 1 where one takes the machine."""
         ...
 
     def close(self) -> None:
@@ -57,9 +66,55 @@ def open_backend(artifact: Artifact, options: BackendOptions) -> Backend:
 
 
 def _open_onnx(artifact: Artifact, options: Any) -> Backend:
-    from cvae_sdk.backends.onnx import OnnxBackend
-
+    try:
+        from cvae_sdk.backends.onnx import OnnxBackend
+    except ImportError as error:
+        raise library_missing("ONNX Runtime", "onnxruntime", None, error) from error
     return OnnxBackend(artifact, options)
 
 
-_OPENERS: Mapping[type, Callable[[Artifact, Any], Backend]] = {OnnxOptions: _open_onnx}
+def _open_numpy(artifact: Artifact, options: Any) -> Backend:
+    from cvae_sdk.backends.numpy_backend import open_numpy
+
+    del options
+    return open_numpy(artifact)
+
+
+def _open_stablehlo(artifact: Artifact, options: Any) -> Backend:
+    require_form(artifact.manifest, "stablehlo")
+    try:
+        with quiet_native_libraries():
+            from cvae_sdk.backends.stablehlo import open_stablehlo
+    except ImportError as error:
+        raise library_missing("JAX", "jax", "stablehlo", error) from error
+    return open_stablehlo(artifact, options)
+
+
+def _open_saved_model(artifact: Artifact, options: Any) -> Backend:
+    require_form(artifact.manifest, "saved_model")
+    del options
+    with quiet_native_libraries():
+        try:
+            from cvae_sdk.backends.saved_model import open_saved_model
+        except ImportError as error:
+            raise library_missing("TensorFlow", "tensorflow", "saved-model", error) from error
+        return open_saved_model(artifact)
+
+
+def _open_litert(artifact: Artifact, options: Any) -> Backend:
+    require_form(artifact.manifest, "litert")
+    with quiet_native_libraries():
+        try:
+            from cvae_sdk.backends.litert import open_litert
+        except ImportError as error:
+            raise library_missing("LiteRT", "ai_edge_litert", "litert", error) from error
+        return open_litert(artifact, options)
+
+
+_OPENERS: Mapping[type, Callable[[Artifact, Any], Backend]] = {
+    OnnxOptions: _open_onnx,
+    NumpyOptions: _open_numpy,
+    StablehloOptions: _open_stablehlo,
+    SavedModelOptions: _open_saved_model,
+    LitertOptions: _open_litert,
+}

@@ -16,8 +16,9 @@ from cvae_sdk.errors import ProtocolError
 __all__ = ["MAX_METADATA", "MAX_NUMBERS", "bytes_of_json", "read_json", "read_list", "read_object", "read_tensor"]
 
 MAX_METADATA = 1 << 20
-MAX_NUMBERS = 1 << 17
-"""In one answer or request, so that reading it takes but 50 ms or so, during which nobody looks at the deadline."""
+MAX_NUMBERS = 1 << 13
+"""In one request or answer of many rows, which takes 10 ms or so to write or read; for that long no thread looks at a
+deadline."""
 
 
 def bytes_of_json(shapes: tuple[tuple[int, ...], ...]) -> int:

@@ -6,14 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 
 from cvae_sdk.artifact import Artifact
 from cvae_sdk.backends import Arrays, Backend
 from cvae_sdk.backends.options import OnnxOptions
+from cvae_sdk.backends.telemetry import onnxruntime_telemetry_off
 from cvae_sdk.errors import ArtifactError, BackendError, BackendUnavailableError, named
 from cvae_sdk.manifest import Format
 from cvae_sdk.onnx_model import MAX_MODEL_BYTES, check_onnx
+
+with onnxruntime_telemetry_off():
+    import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 
 __all__ = ["OnnxBackend"]
 
@@ -107,7 +110,10 @@ def _open(model: bytes, options: OnnxOptions) -> Any:
     missing = [name for name in options.providers if name not in onnxruntime.get_available_providers()]  # pyright: ignore[reportUnknownMemberType]
     if missing:
         available = ", ".join(onnxruntime.get_available_providers())  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-        raise BackendUnavailableError(f"ONNX Runtime has no {missing[0]} here: it has {available}")
+        raise BackendUnavailableError(
+            f"ONNX Runtime has no {named(missing[0])} here: it has {available}",
+            field="providers", expected=available, found=missing[0],
+        )  # fmt: skip
     settings: Any = onnxruntime.SessionOptions()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     settings.log_severity_level = _SILENT
     if options.threads is not None:

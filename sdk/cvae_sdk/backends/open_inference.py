@@ -46,7 +46,7 @@ _DTYPES = {"FP32": "float32", "INT32": "int32", "INT64": "int64", "BYTES": "stri
 _DATATYPES = {"float32": "FP32", "int32": "INT32"}
 _LENGTH = "inference-header-content-length"
 _MAX_HEAD = 65_536  # bytes of JSON that say what the bytes behind it are
-_MAX_BINARY = 1 << 28  # bytes of one request or answer
+_MAX_BINARY = 1 << 23  # bytes of one request or answer of many rows, which are copied in a few ms
 _BINARY = "binary_tensor_data"
 
 

@@ -24,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class OnnxOptions:
-    """ONNX Runtime, on the form `onnx`: the default."""
+    """ONNX Runtime, on the form `onnx`: the default. Raises InputError for settings that cannot be used."""
 
     threads: int | None = None
     """That one call is spread over; None leaves it to ONNX Runtime, which takes all cores."""
@@ -32,6 +32,15 @@ class OnnxOptions:
     """Of execution, the first choice first; one that is missing is an error."""
     session: Mapping[str, str] = field(default_factory=dict[str, str])
     """ONNX Runtime's own session configuration entries."""
+
+    def __post_init__(self) -> None:
+        _check_threads(self.threads)
+        for name, expected, right in (
+            ("providers", "a tuple of one name or more", _are_names(self.providers)),
+            ("session", "a mapping of texts to texts", _are_entries(self.session)),
+        ):
+            if not right:
+                raise _refusal(name, expected, getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,9 @@ class NumpyOptions:
 class StablehloOptions:
     """JAX, on the form `stablehlo`; needs the extra `stablehlo`."""
 
+    platform: str = "cpu"
+    """Or cuda or tpu, whose float32 products are rounded more coarsely unless JAX is told otherwise."""
+
 
 @dataclass(frozen=True)
 class SavedModelOptions:
@@ -51,10 +63,13 @@ class SavedModelOptions:
 
 @dataclass(frozen=True)
 class LitertOptions:
-    """LiteRT, on the form `litert`; needs the extra `litert`."""
+    """LiteRT, on the form `litert`; needs the extra `litert`. Raises InputError for a wrong number of threads."""
 
     threads: int | None = None
-    """That one call is spread over; None leaves it to LiteRT."""
+    """That one call is spread over; None leaves it to LiteRT, which takes one."""
+
+    def __post_init__(self) -> None:
+        _check_threads(self.threads)
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,7 @@ class RemoteOptions:
     """A server, for an artifact that is given as its address. Raises InputError for settings that cannot be used."""
 
     deadline: float = 30.0
-    """Seconds that one call may take, with all its tries."""
+    """Seconds that one call may take, with all its requests and their tries; of a stream, each batch."""
     tries: int = 3
     """At most, of one request, and only of what can be tried again; 1 to 3."""
     retry_budget: float = 0.1
@@ -99,6 +114,7 @@ class RemoteOptions:
             raise _refusal(missing, "given where the other of cert_file and key_file is", None)
 
 
+_MOST_THREADS = 1024
 _YEAR = 366 * 24 * 3600.0
 _HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]{0,16382}[!-~])?")
@@ -113,6 +129,24 @@ def _is_header(name: object) -> bool:
     if not isinstance(name, str) or not _HEADER.fullmatch(name):
         return False
     return name.lower() not in _OWN_HEADERS and not name.lower().endswith("-bin")
+
+
+def _check_threads(threads: object) -> None:
+    if threads is not None and not _is_between(threads, 0, _MOST_THREADS, int):
+        raise _refusal("threads", f"an integer from 1 to {_MOST_THREADS}, or None", threads)
+
+
+def _are_names(providers: object) -> bool:
+    if not isinstance(providers, tuple) or not providers:
+        return False
+    return all(isinstance(each, str) for each in cast("tuple[object, ...]", providers))
+
+
+def _are_entries(session: object) -> bool:
+    if not isinstance(session, Mapping):
+        return False
+    entries = cast("Mapping[object, object]", session).items()
+    return all(isinstance(name, str) and isinstance(value, str) for name, value in entries)
 
 
 def _is_between(value: object, above: float, most: float, kind: type[float]) -> bool:

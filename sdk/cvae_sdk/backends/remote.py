@@ -1,11 +1,10 @@
 """A model at a server, asked over a network: TF Serving by REST and gRPC, and the Open Inference Protocol.
 
-One call has one deadline, for all the requests that it is split into and all their tries. Rows are asked for in their
-order, and each answer is checked before it is copied to its place.
+One call has one deadline, for all the requests that it is split into and all their tries; so have the calls of one
+drawing together. Rows are asked for in their order, and each answer is checked before it is copied to its place.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +23,12 @@ from cvae_sdk.backends.tf_serving_rest import TfServingRest
 from cvae_sdk.backends.tls import client_context
 from cvae_sdk.errors import BackendError, ClosedError, RemoteError
 from cvae_sdk.manifest import Manifest
+from cvae_sdk.manifest_parts import Signature
 
 __all__ = ["RemoteBackend", "open_remote"]
 
 
-def open_remote(url: str, options: RemoteOptions, manifest: Manifest | None = None) -> tuple[Backend, Manifest]:
+def open_remote(url: str, options: RemoteOptions, manifest: Manifest | None = None) -> tuple["RemoteBackend", Manifest]:
     """The model at a server's address, and the manifest given, or one made of what the server says.
 
     Raises InputError for an address of no known form and for files of options that cannot be used, MetadataError for
@@ -44,17 +44,17 @@ def open_remote(url: str, options: RemoteOptions, manifest: Manifest | None = No
     except BaseException:
         server.close()
         raise
-    return RemoteBackend(address.server, server, options, agreed_manifest, functions), agreed_manifest
+    return RemoteBackend(address.server, server, options, functions), agreed_manifest
 
 
 class RemoteBackend:
     """A served model; see Backend."""
 
     def __init__(
-        self, name: str, server: ModelServer, options: RemoteOptions, manifest: Manifest, functions: frozenset[str]
+        self, name: str, server: ModelServer, options: RemoteOptions, functions: Mapping[str, Signature]
     ) -> None:
         self._name, self._server, self._options = name, server, options
-        self._functions: Mapping[str, Any] = {function: manifest.signatures[function] for function in functions}
+        self._functions = functions
         self._closed = False
 
     @property
@@ -64,6 +64,10 @@ class RemoteBackend:
 
     def run(self, signature: str, inputs: Arrays) -> Arrays:
         """The exported function of that name; see Backend. Raises ClosedError and RemoteError."""
+        return self.run_until(Deadline.after(self._options.deadline, self._name), signature, inputs)
+
+    def run_until(self, deadline: Deadline, signature: str, inputs: Arrays) -> Arrays:
+        """`run`, with a deadline that other calls may have too."""
         if self._closed:
             raise ClosedError(CLOSED)
         if signature not in self._functions:
@@ -72,11 +76,11 @@ class RemoteBackend:
                 field="signature", expected=sorted(self._functions), found=signature,
             )  # fmt: skip
         function = self._functions[signature]
-        deadline = Deadline.after(self._options.deadline, self._name)
         batch = len(next(iter(inputs.values())))
         most = min(self._options.max_batch, self._server.most_rows(function))
+        rows_of = {name: tuple(map(int, spec.shape[1:])) for name, spec in function.outputs.items()}
         outputs: dict[str, npt.NDArray[np.float32]] = {
-            name: np.empty((batch, *spec.shape[1:]), np.float32) for name, spec in function.outputs.items()
+            name: np.empty((batch, *row), np.float32) for name, row in rows_of.items()
         }
         for start in range(0, batch, most):
             rows = slice(start, min(start + most, batch))
@@ -93,13 +97,33 @@ class RemoteBackend:
         return outputs
 
     def side_by_side(self) -> tuple[Backend, int]:
-        """Itself: calls at once wait for the server, not for each other."""
-        return self, 1
+        """Itself with one deadline for all that is run there; one at a time."""
+        return _Drawing(self, Deadline.after(self._options.deadline, self._name)), 1
 
     def close(self) -> None:
         """Give back connections; nothing may be run after that."""
         self._closed = True
         self._server.close()
+
+
+class _Drawing:
+    """A backend for calls that have one deadline, together."""
+
+    def __init__(self, backend: RemoteBackend, deadline: Deadline) -> None:
+        self._backend, self._deadline = backend, deadline
+
+    @property
+    def signatures(self) -> frozenset[str]:
+        return self._backend.signatures
+
+    def run(self, signature: str, inputs: Arrays) -> Arrays:
+        return self._backend.run_until(self._deadline, signature, inputs)
+
+    def side_by_side(self) -> tuple[Backend, int]:
+        return self, 1
+
+    def close(self) -> None:
+        self._backend.close()
 
 
 def _open(address: Address, options: RemoteOptions) -> ModelServer:

@@ -59,16 +59,24 @@ def to_manifest(served: ServedModel, server: str) -> Manifest:
         ) from error  # fmt: skip
 
 
-def agreed(served: ServedModel, manifest: Manifest, server: str) -> frozenset[str]:
-    """The functions that both have, decode among them; MetadataError where they differ."""
-    both = frozenset(name for name in FUNCTIONS if name in served.signatures and name in manifest.signatures)
+def agreed(served: ServedModel, manifest: Manifest, server: str) -> Mapping[str, Signature]:
+    """The functions that both have, decode among them; MetadataError where they differ.
+
+    A manifest of mix alone, as the shipped artifacts have it, says what decode is all the same.
+    """
+    known = dict(manifest.signatures)
+    if "mix" in known and "decode" not in known:
+        mix = known["mix"]
+        inputs = {"z": TensorSpec("float32", ("batch", manifest.latent_dim)), "label": TensorSpec("int32", ("batch",))}
+        known["decode"] = Signature(inputs, mix.outputs)
+    both = {name: known[name] for name in FUNCTIONS if name in served.signatures and name in known}
     if "decode" not in both:
         raise MetadataError(
             f"{server} serves {served.name} without decode, which the manifest has",
-            field="signatures.decode", expected=manifest.signatures.get("decode"), found=sorted(served.signatures),
+            field="signatures.decode", expected=known.get("decode"), found=sorted(served.signatures),
         )  # fmt: skip
-    for name in sorted(both):
-        found, expected = served.signatures[name], manifest.signatures[name]
+    for name, expected in sorted(both.items()):
+        found = served.signatures[name]
         for part in ("inputs", "outputs"):
             ours: Mapping[str, TensorSpec] = getattr(expected, part)
             theirs: Mapping[str, TensorSpec] = getattr(found, part)

@@ -57,7 +57,8 @@ __all__ = ["TfServingGrpc"]
 
 _SERVICE = "/tensorflow.serving.PredictionService/"
 _MAX_METADATA = 1 << 20
-_MAX_MESSAGE = 1 << 28
+_MAX_MESSAGE = 1 << 23  # bytes of one request or answer of many rows, which are copied in a few ms
+_MAX_ROW = 1 << 28
 _HEAD = 65_536  # bytes of an answer beside its numbers
 _REFUSED = frozenset(
     ("INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "UNAUTHENTICATED", "FAILED_PRECONDITION",
@@ -95,7 +96,7 @@ class TfServingGrpc:
             raise self._broken(error) from error
         largest = max((_bytes(signature.outputs) for signature in served.signatures.values()), default=0)
         self._channel.close()
-        self._channel = self._open(_HEAD + min(_MAX_MESSAGE, largest * self._max_batch))
+        self._channel = self._open(_HEAD + min(_MAX_ROW, max(largest, min(_MAX_MESSAGE, largest * self._max_batch))))
         return served
 
     def most_rows(self, signature: Signature) -> int:

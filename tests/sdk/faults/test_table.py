@@ -4,7 +4,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from faults import files, goldens, manifest, onnx_bytes, servers, weights
+from faults import calls, files, goldens, manifest, onnx_bytes, servers, weights
 
 LEAST = 150
 
@@ -32,6 +32,7 @@ def test_each_module_s_part_bears_its_name() -> None:
         (weights, "weights"),
         (goldens, "golden"),
         (servers, "server"),
+        (calls, "call"),
     ):
         assert {fault.name.partition(": ")[0] for fault in module.FAULTS} == {prefix}
 

@@ -27,7 +27,10 @@ class Call:
         raise AssertionError("abort raises")
 
     def stall(self) -> bytes:
-        self.server.stopping.wait(PATIENCE)
+        """Say nothing until the client has gone, which gives back the thread."""
+        gone = threading.Event()
+        self.context.add_callback(gone.set)
+        gone.wait(PATIENCE)
         return b""
 
 

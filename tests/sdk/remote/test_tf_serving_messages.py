@@ -127,9 +127,7 @@ def test_mutants_of_answers_are_refused_or_are_of_the_shape_that_was_asked(tell_
             refused.append(error.field)
     assert len(refused) > tried / 2
     assert all(refused)
-    tell_count(
-        len(refused), tried, "mutants of TF Serving's answers are refused, and no other makes anything but a tensor"
-    )
+    tell_count(len(refused), tried, "mutants of TF Serving's answers are refused, the others are read as tensors")
 
 
 def mutate_bytes(content: bytes, rng: random.Random) -> bytes:
