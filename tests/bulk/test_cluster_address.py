@@ -41,6 +41,7 @@ def head() -> Iterator[Head]:
     port, client_port = free_ports(2)
     without = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment = without | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment["RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S"] = "240"  # 30 s are few for its process on a busy machine
     arguments = [f"--port={port}", f"--ray-client-server-port={client_port}", "--num-cpus=1", "--block"]
     arguments += ["--include-dashboard=false", "--disable-usage-stats", f"--object-store-memory={128 * 2**20}"]
     with tempfile.TemporaryDirectory(prefix="b", dir="/tmp", ignore_cleanup_errors=True) as folder:
