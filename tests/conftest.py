@@ -1,6 +1,7 @@
 """What tests counted, told when all have run: `make test` ends with a line for each, whichever worker counted it."""
 
 import os
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 # Some tests import ONNX Runtime themselves, which else sends telemetry.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# A shell's job in the background starts with SIGINT ignored, and so would every command that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _COUNT = "count"
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cvae_export.differences import DifferenceLog
+from cvae_sdk.outputs import to_uint8
 
 LEVEL = 1 / 255
 
@@ -33,12 +34,10 @@ def test_a_pixel_is_off_where_its_level_is_another_and_counts_by_how_many() -> N
 
 
 def test_levels_are_those_of_the_sdk() -> None:
-    from cvae_sdk.sampler import _to_bytes
-
     before, after = np.random.default_rng(0).random((2, 50, 4, 4, 1), np.float32)
     log = DifferenceLog()
     log.add(before, after)
-    assert log.overall().off == pytest.approx(np.mean(_to_bytes(before) != _to_bytes(after)))
+    assert log.overall().off == pytest.approx(np.mean(to_uint8(before) != to_uint8(after)))
 
 
 def test_batches_and_classes_are_summed_each_by_itself() -> None:

