@@ -6,7 +6,6 @@ signature, which is of all others (see signing.py). Nothing is read before its s
 that memory is bounded by the manifest, and that by MAX_MANIFEST_BYTES.
 """
 
-import hashlib
 import os
 import stat
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from cvae_sdk.listed_paths import MAX_FOLDERS
 from cvae_sdk.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, FileRecord, Manifest
 from cvae_sdk.manifest_checks import SIGNATURE_NAME
 from cvae_sdk.regular_files import entries, open_regular
+from cvae_sdk.sha256 import new_sha256
 
 __all__ = ["SHIPPED", "SIGNATURE_NAME", "Artifact", "locate"]
 
@@ -81,7 +81,7 @@ class Artifact:
             _check_size(path, size, record.bytes)
             content = file.read(size + 1)
             _check_size(path, len(content), record.bytes)
-        _check_hash(path, hashlib.sha256(content).hexdigest(), record.sha256)
+        _check_hash(path, new_sha256(content).hexdigest(), record.sha256)
         return content
 
     def check(self, path: str) -> int:
@@ -89,7 +89,7 @@ class Artifact:
         record = self._record(path)
         with open_regular(self.folder, path) as (file, size):
             _check_size(path, size, record.bytes)
-            digest, found = hashlib.sha256(), 0
+            digest, found = new_sha256(), 0
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
                 if (found := found + len(chunk)) > record.bytes:

@@ -12,7 +12,6 @@ SCHEMA_VERSION's history:
     2   2026-11-23   tensors of signatures may be int64 or string
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -44,6 +43,7 @@ from cvae_sdk.manifest_parts import (
     read_image_shape,
     read_signature,
 )
+from cvae_sdk.sha256 import new_sha256
 
 __all__ = [
     "MANIFEST_NAME",
@@ -227,4 +227,4 @@ def _digest(values: dict[str, Any]) -> str:
     rest = {name: value for name, value in values.items() if name != "digest"}
     compact = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     # A lone surrogate, which JSON can escape and UTF-8 cannot hold, must not stop the comparison that refuses it.
-    return hashlib.sha256(compact.encode("utf-8", "surrogatepass")).hexdigest()
+    return new_sha256(compact.encode("utf-8", "surrogatepass")).hexdigest()

@@ -7,7 +7,6 @@ thread, is held back as long and then shown.
 import os
 import re
 import sys
-import tempfile
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -26,6 +25,8 @@ _ONE_AT_A_TIME = threading.RLock()
 @contextmanager
 def quiet_native_libraries() -> Generator[None]:
     """Lines that TensorFlow, XLA and LiteRT log are dropped from the standard error; for loading and a first run."""
+    import tempfile  # a tenth of the time that the whole package takes to import
+
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _ONE_AT_A_TIME, tempfile.TemporaryFile() as said:
         try:
