@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +32,9 @@ __all__ = ["Sampler", "Verification"]
 
 GOLDEN_TOLERANCE = 1e-5
 """Largest difference of a pixel in [0, 1]: runtimes and processors differ by 5e-7, a grey level is 4e-3."""
-_STRIDE, _STRIDE_BYTES = 4096, 1 << 25
-"""A stream's smaller batches are cut out of so many images, or bytes of pixels: as fast as large ones."""
+_FIRST_STRIDE, _STRIDE, _STRIDE_PIXELS = 512, 1 << 14, 1 << 24
+"""A stream's smaller batches are cut out of so many images: few at first, so that the first batch comes at once, then
+twice as many each time, up to so many or so many pixels, so that small batches are as fast as large ones."""
 
 _Uint8s = npt.NDArray[np.uint8]
 _Float32s = npt.NDArray[np.float32]
@@ -253,16 +254,23 @@ class Sampler(Pictures):
     def _batches(
         self, conditions: Conditions, first: int, total: int, size: int, noise: Latents, output: Output
     ) -> Iterator[Images]:
-        most = 0 if self._model.remote else min(_STRIDE, _STRIDE_BYTES // prod(self.image_shape))
-        stride = size * max(1, most // size)
-        for start in range(0, total, stride):
-            count = min(stride, total - start)
+        most = 0 if self._model.remote else min(_STRIDE, _STRIDE_PIXELS // prod(self.image_shape))
+        start, at_once = 0, min(_FIRST_STRIDE, most)
+        while start < total:
+            count = min(size * max(1, at_once // size), total - start)
             rows = (np.arange(count) + (first + start) % max(1, len(conditions))) % max(1, len(conditions))
             latents = _shifted(noise, start)
-            images = draw(self._model, Conditions(conditions.values[rows], one=False), latents, output)
-            for begin in range(0, count, size):
-                batch = images[begin : begin + size]
-                yield finished(batch if len(batch) == count else batch.copy(), output)
+            # Nothing here holds the images when the next are made beside them.
+            yield from _cut(
+                draw(self._model, Conditions(conditions.values[rows], one=False), latents, output), size, output
+            )
+            start, at_once = start + count, min(2 * at_once, most)
+
+
+def _cut(images: npt.NDArray[Any], size: int, output: Output) -> Iterator[Images]:
+    for begin in range(0, len(images), size):
+        batch = images[begin : begin + size]
+        yield finished(batch if len(batch) == len(images) else batch.copy(), output)
 
 
 def _shifted(noise: Latents, by: int) -> Latents:
