@@ -165,7 +165,7 @@ def _write_file(path: Path, made: Iterator[Batch], spec: StreamSpec) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Generator[None]:
-    """While it is entered no other stream writes into the folder; what a killed one left half-written is removed."""
+    """While it is entered no other stream writes into the folder. What is half-written, also before, is removed."""
     try:
         import fcntl
     except ImportError:  # not on Windows
@@ -181,7 +181,11 @@ def _alone(folder: Path) -> Generator[None]:
         except OSError as error:
             raise InputError(f"another cvae stream writes into {folder} now: wait for it", field="out") from error
         _remove_leftovers(folder)
-        yield
+        try:
+            yield
+        finally:
+            # A signal may come between the making of a temporary folder and the block that removes it.
+            _remove_leftovers(folder)
     finally:
         os.close(descriptor)
 
