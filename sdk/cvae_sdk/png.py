@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["png_files"]
+__all__ = ["png_chunk", "png_files", "png_start"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOR_TYPES = {1: 0, 3: 2}  # by channels: grey, RGB
@@ -23,11 +23,16 @@ def png_files(images: npt.NDArray[np.uint8]) -> Iterator[bytes]:
     count, height, width, channels = images.shape
     rows = np.zeros((count, height, 1 + width * channels), np.uint8)  # a row begins with its filter: 0, none
     rows[:, :, 1:] = images.reshape(count, height, width * channels)
-    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, _COLOR_TYPES[channels], 0, 0, 0))
-    start, end = _SIGNATURE + header, _chunk(b"IEND", b"")
+    start, end = png_start(width, height, _COLOR_TYPES[channels]), png_chunk(b"IEND", b"")
     for image in rows:
-        yield start + _chunk(b"IDAT", zlib.compress(image.tobytes(), _LEVEL)) + end
+        yield start + png_chunk(b"IDAT", zlib.compress(image.tobytes(), _LEVEL)) + end
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
+def png_start(width: int, height: int, color_type: int) -> bytes:
+    """The signature and IHDR of an image of 8 bits a channel; `color_type` is PNG's own number."""
+    return _SIGNATURE + png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, color_type, 0, 0, 0))
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    """A chunk: length, kind, content, CRC of the last two."""
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))

@@ -1,9 +1,11 @@
 """The form of an artifact that a runtime reads."""
 
-from cvae_sdk.errors import ArtifactError, BackendUnavailableError, named, one_line
+from collections.abc import Iterable
+
+from cvae_sdk.errors import ArtifactError, BackendUnavailableError, ModelError, named, one_line
 from cvae_sdk.manifest import Format, Manifest
 
-__all__ = ["files_under", "library_missing", "require_form", "signature_files"]
+__all__ = ["check_signatures", "files_under", "library_missing", "require_form", "signature_files"]
 
 
 def require_form(manifest: Manifest, name: str) -> Format:
@@ -17,6 +19,18 @@ def require_form(manifest: Manifest, name: str) -> Format:
             field=f"formats.{name}", expected=name, found=found,
         )  # fmt: skip
     return form
+
+
+def check_signatures(manifest: Manifest, name: str, listed: Iterable[str], found: Iterable[str]) -> None:
+    """Raise ModelError unless the file of the form of that name has every signature that is listed for it."""
+    there, path = sorted(found), require_form(manifest, name).path
+    for signature in listed:
+        if signature not in there:
+            raise ModelError(
+                f"{named(path)} has no signature {signature}, which the manifest lists: it has "
+                f"{named(', '.join(there))}: export the artifact again",
+                file=path, field=f"formats.{name}.signatures", expected=signature, found=there,
+            )  # fmt: skip
 
 
 def files_under(manifest: Manifest, form: Format) -> tuple[str, ...]:

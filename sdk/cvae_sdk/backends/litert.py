@@ -13,11 +13,11 @@ from typing import Any
 from ai_edge_litert import interpreter as _interpreter  # pyright: ignore[reportMissingTypeStubs]
 
 from cvae_sdk.artifact import Artifact
-from cvae_sdk.backends.form import require_form
+from cvae_sdk.backends.form import check_signatures, require_form
 from cvae_sdk.backends.functions import OUTPUTS, Arrays, Function, FunctionsBackend, reason_of
 from cvae_sdk.backends.options import LitertOptions
 from cvae_sdk.backends.rows import in_pieces, one_row
-from cvae_sdk.errors import BackendError, CvaeError, ModelError, named
+from cvae_sdk.errors import BackendError, CvaeError, named
 
 __all__ = ["open_litert"]
 
@@ -41,14 +41,8 @@ def open_litert(artifact: Artifact, options: LitertOptions) -> FunctionsBackend:
     try:
         interpreters = _Interpreters(content, options.threads, workers)
         with interpreters.one() as runners:
-            found = sorted(runners)
-        for name in listed:
-            if name not in found:
-                raise ModelError(
-                    f"{named(form.path)} has no signature {name}, which the manifest lists: it has "
-                    f"{named(', '.join(found))}: export the artifact again",
-                    file=form.path, field=f"formats.{_FORM}.signatures", expected=name, found=found,
-                )  # fmt: skip
+            found = tuple(runners)
+        check_signatures(manifest, _FORM, listed, found)
         functions = {name: _function(interpreters, name) for name in listed}
         for name in listed[:1]:
             functions[name](one_row(manifest.signatures[name]))

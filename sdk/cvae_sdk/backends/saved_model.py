@@ -10,10 +10,10 @@ from typing import Any
 import tensorflow as tf
 
 from cvae_sdk.artifact import Artifact
-from cvae_sdk.backends.form import files_under, require_form
+from cvae_sdk.backends.form import check_signatures, files_under, require_form
 from cvae_sdk.backends.functions import OUTPUTS, Arrays, Function, FunctionsBackend, reason_of
 from cvae_sdk.backends.rows import in_pieces, one_row
-from cvae_sdk.errors import ArtifactError, BackendError, CvaeError, ModelError, named
+from cvae_sdk.errors import ArtifactError, BackendError, CvaeError, named
 
 __all__ = ["open_saved_model"]
 
@@ -33,13 +33,7 @@ def open_saved_model(artifact: Artifact) -> FunctionsBackend:
     listed = [name for name in OUTPUTS if name in form.signatures]
     try:
         found: dict[str, Any] = dict(_load(artifact).signatures)
-        for name in listed:
-            if name not in found:
-                raise ModelError(
-                    f"{named(form.path)} has no signature {name}, which the manifest lists: it has "
-                    f"{named(', '.join(sorted(found)))}: export the artifact again",
-                    file=form.path, field=f"formats.{_FORM}.signatures", expected=name, found=sorted(found),
-                )  # fmt: skip
+        check_signatures(manifest, _FORM, listed, found)
         functions = {name: _function(found[name]) for name in listed}
         for name in listed[:1]:
             functions[name](one_row(manifest.signatures[name]))

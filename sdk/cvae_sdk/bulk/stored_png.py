@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cvae_sdk.errors import InputError
+from cvae_sdk.png import png_chunk, png_start
 
 __all__ = ["stored_pngs"]
 
 _COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 """Channels to PNG's own number: grey, grey and alpha, RGB, RGB and alpha."""
 _MAX_BLOCK = 65535
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def stored_pngs(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -37,13 +37,8 @@ def stored_pngs(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     data = [_same(b"IDAT\x78\x01", count), *_stored(stream), _as_bytes(sums)]
     body = np.concatenate(data, axis=1)
     check = _as_bytes(np.array([zlib.crc32(row.data) for row in body], ">u4"))
-    head = _PNG + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, _COLOR_TYPES[channels], 0, 0, 0))
-    head += struct.pack(">I", body.shape[1] - len("IDAT"))
-    return np.concatenate([_same(head, count), body, check, _same(_chunk(b"IEND", b""), count)], axis=1)
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    return b"".join((struct.pack(">I", len(content)), name, content, struct.pack(">I", zlib.crc32(name + content))))
+    head = png_start(width, height, _COLOR_TYPES[channels]) + struct.pack(">I", body.shape[1] - len("IDAT"))
+    return np.concatenate([_same(head, count), body, check, _same(png_chunk(b"IEND", b""), count)], axis=1)
 
 
 def _stored(stream: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
