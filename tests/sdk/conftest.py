@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cvae_sdk import Sampler
+from cvae_sdk.command import main
 
 MNIST = Path(__file__).parents[2] / "artifacts" / "mnist"
 OPENED = ("onnx/decoder.onnx", "golden.npz")
@@ -97,3 +98,19 @@ def rewrite(artifact: Path, resign: Callable[[Edit], None]) -> Callable[[str, by
 def golden_artifact() -> Path:
     """One of three classes, 2 latents and images of [5, 4, 3], whose ONNX only decodes: never written to."""
     return MNIST.parents[1] / "tests" / "golden" / "artifact-2026-11-23"
+
+
+@pytest.fixture
+def cvae(capfdbinary, tmp_path, monkeypatch):
+    """Run the command in an empty folder: its exit code, and what it wrote to the two streams."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, bytes, str]:
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = end.code
+        out, err = capfdbinary.readouterr()
+        return code, out, err.decode()
+
+    return run

@@ -11,26 +11,9 @@ import pytest
 from PIL import Image
 
 from cvae_sdk import Sampler
-from cvae_sdk.command import main
 
 CVAE = Path(sys.executable).with_name("cvae")
 WAYS = ["interpolate", "morph", "neighbors"]
-
-
-@pytest.fixture
-def cvae(capfdbinary, tmp_path, monkeypatch):
-    """Run the command in an empty folder: its exit code, and what it wrote to the two streams."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, bytes, str]:
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            code = end.code
-        out, err = capfdbinary.readouterr()
-        return code, out, err.decode()
-
-    return run
 
 
 @pytest.fixture(scope="module")

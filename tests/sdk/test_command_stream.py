@@ -15,27 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cvae_sdk.command import main
-
 CVAE = Path(sys.executable).with_name("cvae")
 STREAM = ["stream", "7", "3", "--total", "25", "--shard-size", "10", "--seed", "5", "-o", "out"]
 SHARDS = [f"images-0000000000{first}.npz" for first in ("00", "10", "20")]
-
-
-@pytest.fixture
-def cvae(capfdbinary, tmp_path, monkeypatch):
-    """Run the command in an empty folder: its exit code, and what it wrote to the two streams."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, bytes, str]:
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            code = end.code
-        out, err = capfdbinary.readouterr()
-        return code, out, err.decode()
-
-    return run
 
 
 def contents(folder: str | Path) -> dict[str, bytes]:

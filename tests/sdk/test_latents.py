@@ -3,12 +3,13 @@
 import functools
 import json
 import math
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
 import pytest
+from exact_latents import exact_quantile, scalar_philox, split
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,36 +17,6 @@ from cvae_sdk.latents import _inverse_normal, _philox, standard_normal_latents
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "latents-2026-11-22.json"
 SEEDS = st.integers(0, 2**64 - 1)
-
-
-def scalar_philox(key: tuple[int, int], counter: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-    """Philox4x32-10 in plain integers: Salmon et al. 2011, section 3.3."""
-    (k0, k1), (x0, x1, x2, x3) = key, counter
-    for _ in range(10):
-        p, q = 0xD2511F53 * x0, 0xCD9E8D57 * x2
-        x0, x1, x2, x3 = q // 2**32 ^ x1 ^ k0, q % 2**32, p // 2**32 ^ x3 ^ k1, p % 2**32
-        k0, k1 = (k0 + 0x9E3779B9) % 2**32, (k1 + 0xBB67AE85) % 2**32
-    return x0, x1, x2, x3
-
-
-def split(number: int, words: int) -> tuple[int, ...]:
-    return tuple(number >> 32 * i & 0xFFFFFFFF for i in range(words))
-
-
-def exact_quantile(u: float) -> float:
-    """The z with P(N(0, 1) < z) = u to 40 digits, rounded to float64, by a Newton step that doubles 15 digits to 30.
-
-    P(z) - 1/2 = p(z) (z + z^3/3 + z^5/(3 5) + z^7/(3 5 7) + ...), p the density: Abramowitz & Stegun 26.2.11.
-    """
-    with localcontext() as context:
-        context.prec = 40
-        z = Decimal(NormalDist().inv_cdf(u))
-        density = (-z * z / 2).exp() / (2 * Decimal("3.141592653589793238462643383279502884197169")).sqrt()
-        term, total, k = z, Decimal(0), 1
-        while abs(term) > Decimal("1e-38"):
-            total, k = total + term, k + 2
-            term *= z * z / k
-        return float(z - (density * total + Decimal("0.5") - Decimal(u)) / density)
 
 
 @functools.cache
@@ -56,7 +27,7 @@ def reference_latents(seed: int, index: int, latent_dim: int) -> tuple[np.float3
         for counter in range(index * blocks, (index + 1) * blocks)
         for word in scalar_philox(split(seed, 2), split(counter, 4))
     ]
-    return tuple(np.float32(exact_quantile((word + 0.5) / 2**32)) for word in words[:latent_dim])
+    return tuple(np.float32(float(exact_quantile(Decimal((word + 0.5) / 2**32)))) for word in words[:latent_dim])
 
 
 def bits(latents) -> list[str]:

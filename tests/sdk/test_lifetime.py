@@ -217,22 +217,6 @@ def test_a_pickled_sampler_is_the_same_in_another_process(golden_artifact, tmp_p
     assert run(program, path) == expected
 
 
-def test_a_spawned_process_takes_a_sampler_as_its_argument(golden_artifact):
-    program = """
-        import multiprocessing, sys
-        from operator import methodcaller
-        from cvae_sdk import Sampler
-
-        if __name__ == "__main__":
-            sampler = Sampler(sys.argv[1])
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                images = pool.apply_async(methodcaller("sample", 1, seed=0), (sampler,)).get(50)
-            assert (images == sampler.sample(1, seed=0)).all()
-            print("same")
-    """
-    assert run(program, golden_artifact) == "same"
-
-
 def test_a_deep_copy_is_a_sampler_of_its_own_and_a_shallow_one_the_same(golden_artifact):
     sampler = Sampler(golden_artifact)
     expected = images_of(sampler)
@@ -258,17 +242,18 @@ def test_a_relative_place_is_found_from_another_folder(golden_artifact, tmp_path
     assert images_of(pickle.loads(pickled)) == expected  # noqa: S301
 
 
-def test_a_process_that_is_given_a_sampler_by_fork_server_draws_the_same(golden_artifact):
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        pytest.skip("this system has no fork server")
-    program = """
+@pytest.mark.parametrize("start", ["spawn", "forkserver"])
+def test_a_process_that_is_given_a_sampler_draws_the_same(golden_artifact, start):
+    if start not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system has no {start}")
+    program = f"""
         import multiprocessing, sys
         from operator import methodcaller
         from cvae_sdk import Sampler
 
         if __name__ == "__main__":
             sampler = Sampler(sys.argv[1])
-            with multiprocessing.get_context("forkserver").Pool(1) as pool:
+            with multiprocessing.get_context("{start}").Pool(1) as pool:
                 images = pool.apply_async(methodcaller("sample", 1, seed=0), (sampler,)).get(50)
             assert (images == sampler.sample(1, seed=0)).all()
             print("same")
