@@ -4,7 +4,7 @@ import { choice, of, slider, tell } from "./controls.mjs";
 import { standardNormalLatents } from "./latents.mjs";
 import { PageError, openModel, readManifest } from "./model.mjs";
 import { paint, save } from "./pictures.mjs";
-import { pythonLine } from "./python_line.mjs";
+import { pythonLine, pythonProgram } from "./python_line.mjs";
 
 const OFF = 4.1; // the truncation slider's right end
 const SAMPLES = 16;
@@ -255,7 +255,7 @@ function listen() {
   of("save").addEventListener("click", () => save(of("image"), `${manifest.name}-${described().replace(/[^\w.-]+/g, "-")}.png`));
   of("copy").addEventListener("click", async () => {
     try {
-      await navigator.clipboard.writeText(of("python").textContent);
+      await navigator.clipboard.writeText(pythonProgram(of("python").textContent));
       of("copy").textContent = "Copied";
     } catch {
       of("copy").textContent = "Copy it by hand";

@@ -15,6 +15,12 @@ export function pythonLine(manifest, state) {
   return `${sampler}.sample(${label(manifest.classes, state.weights)}, ${rest.join(", ")})[0]`;
 }
 
+/** The same with its imports, to be pasted anywhere. */
+export function pythonProgram(line) {
+  const numpy = line.includes("np.") ? "import numpy as np\n" : "";
+  return `${numpy}from cvae_sdk import Sampler\nimage = ${line}\n`;
+}
+
 function label(classes, weights) {
   const some = [...weights.keys()].filter((k) => weights[k] > 0);
   if (some.length > 1) {
