@@ -6,6 +6,7 @@ pil       a list of PIL images, of mode L or RGB
 png       a list of PNG files' bytes
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,7 +22,6 @@ __all__ = ["Images", "Output", "bytes_of_a_pixel", "checked_output", "dtype_of",
 Output = Literal["uint8", "float32", "pil", "png"]
 Images = npt.NDArray[Any] | list[Any]
 _OUTPUTS = ("uint8", "float32", "pil", "png")
-_BLOCK = 64  # images at a time: their float32 pixels stay in the processor's cache
 
 
 def checked_output(output: object) -> Output:
@@ -44,22 +44,25 @@ def bytes_of_a_pixel(output: Output) -> int:
     return np.dtype(dtype_of(output)).itemsize
 
 
-def write_pixels(images: npt.NDArray[np.float32], target: npt.NDArray[Any]) -> None:
-    """Write float32 images in [0, 1] into an array as long, of float32 or uint8; `images` is scratch from then on."""
-    if target.dtype == np.float32:
-        target[...] = images
-        return
-    for start in range(0, len(images), _BLOCK):
-        block = images[start : start + _BLOCK]
-        block *= np.float32(255)
-        block += np.float32(0.5)
-        np.copyto(target[start : start + _BLOCK], block, casting="unsafe")
+def write_pixels(images: npt.NDArray[np.float32], targets: Iterable[npt.NDArray[Any]]) -> None:
+    """Write float32 images in [0, 1] into arrays that together are as long, all of float32 or all of uint8.
+
+    For uint8, `images` is scratch from then on.
+    """
+    scaled, begin = False, 0
+    for target in targets:
+        if not scaled and target.dtype == np.uint8:
+            images *= np.float32(255)
+            images += np.float32(0.5)
+            scaled = True
+        np.copyto(target, images[begin : begin + len(target)], casting="unsafe")
+        begin += len(target)
 
 
 def to_uint8(images: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """Pixels in [0, 1] as the nearest of 256 grey levels."""
     levels = np.empty(images.shape, np.uint8)
-    write_pixels(images.copy(), levels)
+    write_pixels(images.copy(), [levels])
     return levels
 
 

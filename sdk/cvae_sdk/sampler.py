@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from cvae_sdk.arguments import (
 from cvae_sdk.artifact import Artifact
 from cvae_sdk.asynchronous import in_thread, one_ahead
 from cvae_sdk.conditions import Conditions, Labels, to_conditions
-from cvae_sdk.drawing import Latents, draw
+from cvae_sdk.drawing import Latents, draw, draw_batches
 from cvae_sdk.errors import ArtifactError, GoldenError, InputError
 from cvae_sdk.memory import check_images_fit
 from cvae_sdk.outputs import Images, Output, bytes_of_a_pixel, checked_output, finished
@@ -259,18 +259,13 @@ class Sampler(Pictures):
         while start < total:
             count = min(size * max(1, at_once // size), total - start)
             rows = (np.arange(count) + (first + start) % max(1, len(conditions))) % max(1, len(conditions))
-            latents = _shifted(noise, start)
-            # Nothing here holds the images when the next are made beside them.
-            yield from _cut(
-                draw(self._model, Conditions(conditions.values[rows], one=False), latents, output), size, output
+            batches = draw_batches(
+                self._model, Conditions(conditions.values[rows], one=False), _shifted(noise, start), output, size
             )
+            batches.reverse()
+            while batches:  # none is held here once it is given
+                yield finished(batches.pop(), output)
             start, at_once = start + count, min(2 * at_once, most)
-
-
-def _cut(images: npt.NDArray[Any], size: int, output: Output) -> Iterator[Images]:
-    for begin in range(0, len(images), size):
-        batch = images[begin : begin + size]
-        yield finished(batch if len(batch) == len(images) else batch.copy(), output)
 
 
 def _shifted(noise: Latents, by: int) -> Latents:

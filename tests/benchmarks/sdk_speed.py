@@ -7,8 +7,9 @@
 Bare is an onnxruntime.InferenceSession of the very file that the Sampler runs, with ONNX Runtime's own options, and its
 `run` on float32 latents that are at hand: with int32 labels, or, for an artifact that has `mix` alone, as the shipped
 ones have, with one-hot weights that are at hand. In each round both sides take turns for so many calls that a turn is
-long enough; a ratio is of one round. `sample` and `stream` draw latents and give uint8, where bare gives floats of
-latents that it is given.
+long enough; a ratio is of one round. Before each turn there is a pause: after a call the threads of a session go on
+spinning for 10 to 15 ms, which would be taken from the other side's turn. `sample` and `stream` draw latents and give
+uint8, where bare gives floats of latents that it is given.
 """
 
 import argparse
@@ -28,6 +29,8 @@ from cvae_sdk.artifact import Artifact, locate
 BATCHES = (64, 256, 1024, 4096)
 TURN = 0.15
 """Seconds at least that one side has before it is the other's turn."""
+PAUSE = 0.05
+"""Seconds before a turn: until the threads of the other side's session sleep."""
 DECODE, SAMPLE, STREAM, EXTRA = 0.95, 0.7, 0.7, 12.0
 
 
@@ -79,6 +82,7 @@ def rounds_of(
         sides = [(0, ours), (1, bare)] if i % 2 else [(1, bare), (0, ours)]
         took = [0.0, 0.0]
         for side, call in sides:
+            time.sleep(PAUSE)
             took[side] = seconds_of(call, times)
         pairs.append((took[0], took[1]))
     return pairs
@@ -116,11 +120,13 @@ def stream(sampler: Sampler, bare: Bare, total: int, batch: int = 4096) -> None:
     took = [0.0, 0.0]
     images: Iterator[np.ndarray] = sampler.stream(range(bare.num_classes), total, batch, seed=0)
     while drawn < total:
+        time.sleep(PAUSE)
         start, before = time.perf_counter(), drawn
         for _ in range(per_part):
             drawn += len(next(images, ()))
         ours = (time.perf_counter() - start) / (drawn - before)
         memory.append(resident())
+        time.sleep(PAUSE)
         theirs = seconds_of(call, per_part) / batch
         took[0], took[1] = took[0] + ours * (drawn - before), took[1] + theirs * (drawn - before)
         ratios.append(theirs / ours)

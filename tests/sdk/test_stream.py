@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cvae_sdk import ClosedError, Sampler
-from cvae_sdk.drawing import draw
+from cvae_sdk.drawing import draw_batches
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,11 @@ def test_a_stream_draws_only_what_is_asked_for_of_a_seed_s_2_to_the_64_images(sa
 def test_few_images_are_drawn_for_the_first_batch_and_more_at_once_for_later_ones(sampler, monkeypatch):
     drawn = []
 
-    def recorded(model, conditions, latents, output):
+    def recorded(model, conditions, latents, output, size):
         drawn.append(len(conditions))
-        return draw(model, conditions, latents, output)
+        return draw_batches(model, conditions, latents, output, size)
 
-    monkeypatch.setattr("cvae_sdk.sampler.draw", recorded)
+    monkeypatch.setattr("cvae_sdk.sampler.draw_batches", recorded)
     assert sum(len(batch) for batch in sampler.stream(7, 60_000, 100, seed=3)) == 60_000
     assert drawn[0] == 500
     assert max(drawn) == 16_300
