@@ -27,10 +27,11 @@ _PIECE = 65_536
 _PARTS = re.compile(
     rb"""
     "[^"\\]*+ (?: \\.[^"\\]*+ )*+ "?                # a text, in which brackets are none
-    | (?P<lists> \[ [ \t\r\n]*+ \[ [][0-9eE+.,\ \t\r\n-]*+ )  # lists of lists of numbers, and what else may follow
+    | (?P<lists> \[ [][0-9eE+.,\ \t\r\n-]*+ )      # lists of numbers, and what else may follow
     """,
     re.DOTALL | re.VERBOSE,
 )
+_LONG = 256  # numbers; a flat list of fewer may be another thing, a shape, and is fast anyway
 _SHAPE_ONLY = bytes.maketrans(b"0123456789eE+.-", b"000000000000000")
 _BLANKS = b" \t\r\n"
 _FLAT = bytes.maketrans(b"[]", b"  ")
@@ -48,13 +49,13 @@ def cut_numbers(
 ) -> tuple[bytes, dict[str, Numbers]]:
     """The JSON with a text in place of each tensor of these shapes, and what these texts stand for.
 
-    The texts begin with a NUL, which JSON can only say as an escape: one that has it is left whole. Raises
-    DeadlineError.
+    A short flat list is left, since it may say something else. The texts begin with a NUL, which JSON can only say as
+    an escape: one that has it is left whole. Raises DeadlineError.
     """
     cut: dict[str, Numbers] = {}
     if rb"\u0000" in content:
         return content, cut
-    skeletons = {_skeleton(shape): shape for shape in shapes if len(shape) > 1}
+    skeletons = {_skeleton(shape): shape for shape in shapes if len(shape) != 1 or shape[0] > _LONG}
     parts: list[bytes] = []
     end = 0
     for match in _PARTS.finditer(content):

@@ -136,7 +136,8 @@ class OpenInference:
         server = self._address.server
         head, content = self._split(answer)
         items = 2 * sum(map(math.prod, shapes.values()))
-        head, cut = cut_numbers(head, shapes.values(), deadline)
+        flat_shapes = ((math.prod(shape),) for shape in shapes.values())
+        head, cut = (head, None) if content else cut_numbers(head, (*shapes.values(), *flat_shapes), deadline)
         values = read_json(head, 4096 + (0 if self._served.binary else 2 * items), server, cut)
         arrays: dict[str, npt.NDArray[np.float32]] = {}
         for value in read_list(values.get("outputs"), "outputs", server):
@@ -210,5 +211,5 @@ def _newest(versions: list[Any]) -> int:
 
 def _is_nested(data: object) -> bool:
     if isinstance(data, Numbers):
-        return True
+        return data.values.ndim > 1
     return isinstance(data, list) and bool(data) and isinstance(data[0], list)  # pyright: ignore[reportUnknownArgumentType]

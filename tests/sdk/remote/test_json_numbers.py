@@ -53,6 +53,14 @@ def test_what_is_cut_is_what_python_reads(first, second, seed, text, layout):
     assert len(cut) == (0 if rb"\u0000" in content else 2)
 
 
+@pytest.mark.parametrize(("count", "is_cut"), [(256, False), (257, True), (50_000, True)])
+def test_a_flat_list_is_cut_if_it_is_too_long_to_be_a_shape(count, is_cut):
+    numbers = drawn((count,))
+    content = json.dumps({"shape": [count], "a": numbers.tolist()}).encode()
+    assert len(cut_numbers(content, [(1,), (count,)], soon())[1]) == is_cut
+    assert np.array_equal(read(content, "a", (count,)), numbers)
+
+
 def test_integers_and_exponents_are_numbers_too():
     assert np.array_equal(read(b'{"a": [[1, -2], [3E2, 4e-1]]}', "a", (2, 2)), np.float32([[1, -2], [300, 0.4]]))
 
