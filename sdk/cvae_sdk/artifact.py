@@ -9,7 +9,7 @@ that memory is bounded by the manifest, and that by MAX_MANIFEST_BYTES.
 import os
 import stat
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cvae_sdk.errors import (
     ArtifactNotFoundError,
@@ -27,7 +27,10 @@ from cvae_sdk.manifest_checks import SIGNATURE_NAME
 from cvae_sdk.regular_files import entries, open_regular
 from cvae_sdk.sha256 import new_sha256
 
-__all__ = ["SHIPPED", "SIGNATURE_NAME", "Artifact", "locate"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["SHIPPED", "SIGNATURE_NAME", "Artifact", "folder_of", "locate"]
 
 _MORE = 256
 """Files and folders that a folder may have above those that its manifest needs: the signature, say; empty folders."""
@@ -36,19 +39,30 @@ SHIPPED = ("mnist", "fashion-mnist")
 """Names of the artifacts that come with this package, the default first."""
 
 
-def locate(artifact: str | os.PathLike[str] | None) -> Path:
+def folder_of(artifact: str | os.PathLike[str] | None) -> str:
     """The folder of an artifact: of the default for None, of a shipped one for its name as a string, else the path."""
     if artifact is None or (isinstance(artifact, str) and artifact in SHIPPED):
-        return Path(__file__).parent / "artifacts" / (artifact or SHIPPED[0])
-    return Path(artifact)
+        return os.path.join(os.path.dirname(__file__), "artifacts", artifact or SHIPPED[0])
+    return os.fspath(artifact)
+
+
+def locate(artifact: str | os.PathLike[str] | None) -> "Path":
+    """`folder_of` as a Path."""
+    return _to_path(folder_of(artifact))
 
 
 @dataclass(frozen=True)
 class Artifact:
     """An open artifact; `open` makes one."""
 
-    folder: Path
+    root: str
+    """Its folder, as it was given."""
     manifest: Manifest
+
+    @property
+    def folder(self) -> "Path":
+        """Its folder."""
+        return _to_path(self.root)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> "Artifact":
@@ -57,15 +71,16 @@ class Artifact:
         Raises ArtifactNotFoundError, ManifestError, or IntegrityError for a file that is missing, not listed,
         a link, or of another size.
         """
-        path = Path(folder)
-        if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that is too long
+        root = os.fspath(folder) or "."
+        if not os.path.exists(root):  # Path.exists raises for a name that is too long
+            path = _to_path(root)
             names = "" if path.name != str(path) else f", and the artifacts shipped by name are {', '.join(SHIPPED)}"
-            raise _not_found(path, f"no such folder{names}")
-        if not path.is_dir():
-            raise _not_found(path, f"it is a file, give the folder that holds {MANIFEST_NAME}")
-        if not os.path.lexists(path / MANIFEST_NAME):
-            raise _not_found(path, f"the folder has no {MANIFEST_NAME}")
-        artifact = cls(path, Manifest.parse(_read_manifest(path)))
+            raise _not_found(root, f"no such folder{names}")
+        if not os.path.isdir(root):
+            raise _not_found(root, f"it is a file, give the folder that holds {MANIFEST_NAME}")
+        if not os.path.lexists(os.path.join(root, MANIFEST_NAME)):
+            raise _not_found(root, f"the folder has no {MANIFEST_NAME}")
+        artifact = cls(root, Manifest.parse(_read_manifest(root)))
         artifact._check_listing()
         return artifact
 
@@ -77,7 +92,7 @@ class Artifact:
                 f"{named(path)} has {record.bytes} bytes, more than the {most} that can be read",
                 file=path, expected=most, found=record.bytes,
             )  # fmt: skip
-        with open_regular(self.folder, path) as (file, size):
+        with open_regular(self.root, path) as (file, size):
             _check_size(path, size, record.bytes)
             content = file.read(size + 1)
             _check_size(path, len(content), record.bytes)
@@ -87,7 +102,7 @@ class Artifact:
     def check(self, path: str) -> int:
         """Check a listed file without keeping it, and give its size in bytes; IntegrityError as `read` raises it."""
         record = self._record(path)
-        with open_regular(self.folder, path) as (file, size):
+        with open_regular(self.root, path) as (file, size):
             _check_size(path, size, record.bytes)
             digest, found = new_sha256(), 0
             while chunk := file.read(_CHUNK):
@@ -109,7 +124,7 @@ class Artifact:
     def _check_listing(self) -> None:
         listed, found = self.manifest.files, set[str]()
         folders = {path[: path.rindex("/")] for path in listed if "/" in path}
-        for path, status in entries(self.folder, len(listed) + MAX_FOLDERS * len(folders) + _MORE, MAX_FOLDERS):
+        for path, status in entries(self.root, len(listed) + MAX_FOLDERS * len(folders) + _MORE, MAX_FOLDERS):
             if not stat.S_ISREG(status.st_mode):
                 raise NotRegularFileError(
                     f"{named(path)} is a link or a special file: an artifact has regular files only",
@@ -131,7 +146,14 @@ class Artifact:
             )  # fmt: skip
 
 
-def _not_found(path: Path, why: str) -> ArtifactNotFoundError:
+def _to_path(root: str) -> "Path":
+    from pathlib import Path  # takes a sixth of the time that the package takes to import
+
+    return Path(root)
+
+
+def _not_found(root: str, why: str) -> ArtifactNotFoundError:
+    path = _to_path(root)
     return ArtifactNotFoundError(
         f"no artifact at {named(str(path))}: {why}",
         file=MANIFEST_NAME, expected=f"a folder with {MANIFEST_NAME}", found=str(path),
@@ -152,8 +174,8 @@ def _check_hash(path: str, found: str, listed: str) -> None:
         )
 
 
-def _read_manifest(folder: Path) -> bytes:
-    with open_regular(folder, MANIFEST_NAME) as (file, size):
+def _read_manifest(root: str) -> bytes:
+    with open_regular(root, MANIFEST_NAME) as (file, size):
         if size > MAX_MANIFEST_BYTES:
             raise ManifestError(
                 f"{MANIFEST_NAME} has {size} bytes, more than {MAX_MANIFEST_BYTES}",

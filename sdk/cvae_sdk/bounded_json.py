@@ -7,6 +7,7 @@ NumPy is not used: the wheel is built where there is none.
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 __all__ = ["MAX_DEPTH", "MAX_VALUES", "parse_json"]
@@ -18,10 +19,13 @@ _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _OTHERS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def parse_json(content: bytes, *, unique: bool = False, most_values: int = MAX_VALUES) -> Any:
+def parse_json(
+    content: bytes, *, unique: bool = False, most_values: int = MAX_VALUES, cut: Mapping[str, object] | None = None
+) -> Any:
     """The value that UTF-8 bytes say; ValueError for what is no JSON, nested too deep, or of too many values.
 
     A name that is twice in one object has its last value, as Python has it, or if `unique` is a ValueError.
+    `cut` has, by the text that is in its place as an object's value, what was cut out of the JSON before.
     """
     marks = _TEXTS.sub(b"", content)
     if (values := 1 + sum(map(marks.count, (b",", b":", b"[", b"{")))) > most_values:
@@ -34,20 +38,21 @@ def parse_json(content: bytes, *, unique: bool = False, most_values: int = MAX_V
             break
     if brackets:
         raise ValueError(f"its brackets do not match, or are nested more than {MAX_DEPTH} levels deep")
+
+    def whole(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if unique and len(values) != len(pairs):
+            raise ValueError("a name is there twice")
+        if cut:
+            values = {name: cut.get(value, value) if isinstance(value, str) else value for name, value in pairs}
+        return values
+
+    hook = whole if unique or cut else None
     try:
-        return json.loads(
-            content.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_once if unique else None
-        )
+        return json.loads(content.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=hook)
     except RecursionError as error:  # the caller itself is deep
         raise ValueError("no room is left to read nested values") from error
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON value")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("a name is there twice")
-    return values

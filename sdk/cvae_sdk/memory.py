@@ -1,15 +1,14 @@
 """Whether memory has room for what is asked for: said before it is filled."""
 
 import os
-from pathlib import Path
 
 from cvae_sdk.errors import TooLargeError, one_line
 
 __all__ = ["available_bytes", "check_fits", "check_images_fit"]
 
 _ALWAYS_TRIED = 1 << 26  # bytes: below this, asking the system would take longer than being told by it
-_MEMINFO = Path("/proc/meminfo")
-_GROUP = Path("/sys/fs/cgroup")
+_MEMINFO = "/proc/meminfo"
+_GROUP = "/sys/fs/cgroup"
 _LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
 
 
@@ -43,7 +42,7 @@ def check_images_fit(
 
 def _free() -> int | None:
     try:
-        for line in _MEMINFO.read_text().splitlines():
+        for line in _text(_MEMINFO).splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     except (OSError, ValueError, IndexError):
@@ -56,6 +55,11 @@ def _free() -> int | None:
 
 def _left(limit: str, used: str) -> int | None:
     try:
-        return max(0, int((_GROUP / limit).read_text()) - int((_GROUP / used).read_text()))
+        return max(0, int(_text(f"{_GROUP}/{limit}")) - int(_text(f"{_GROUP}/{used}")))
     except (OSError, ValueError):  # no such group, or no limit: "max"
         return None
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read()

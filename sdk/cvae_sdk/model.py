@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from cvae_sdk.artifact import SHIPPED, Artifact, locate
+from cvae_sdk.artifact import SHIPPED, Artifact, folder_of
 from cvae_sdk.backends import Arrays, Backend, open_backend
 from cvae_sdk.backends.options import BACKENDS, BackendOptions, OnnxOptions, RemoteOptions
 from cvae_sdk.errors import ArtifactError, ClosedError, InputError, one_line
@@ -43,7 +43,9 @@ class Model:
         if described_by is not None and not self._remote:
             raise InputError("manifest goes with a server's address alone", field="manifest", found=str(described_by))
         self._options = _options(backend, self._remote)
-        self.artifact = None if self._remote and described_by is None else Artifact.open(locate(described_by or place))
+        self.artifact = (
+            None if self._remote and described_by is None else Artifact.open(folder_of(described_by or place))
+        )
         """Its files; of a server's model those of `described_by`, or None."""
         self._lock = threading.Lock()
         self._closed = False

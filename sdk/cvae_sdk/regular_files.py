@@ -11,7 +11,6 @@ import os
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO
 
 from cvae_sdk.errors import (
@@ -31,7 +30,7 @@ _ROOT = _READ | getattr(os, "O_DIRECTORY", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
-def entries(root: Path, most: int, deepest: int) -> Iterator[tuple[str, os.stat_result]]:
+def entries(root: str | os.PathLike[str], most: int, deepest: int) -> Iterator[tuple[str, os.stat_result]]:
     """Path and status of all below `root` that is no folder, each folder's in turn.
 
     Raises UnlistedFileError for more than `most` files and folders, or for folders nested deeper than `deepest`, and
@@ -65,7 +64,7 @@ def entries(root: Path, most: int, deepest: int) -> Iterator[tuple[str, os.stat_
 
 
 @contextmanager
-def open_regular(root: Path, path: str) -> Generator[tuple[BinaryIO, int]]:
+def open_regular(root: str | os.PathLike[str], path: str) -> Generator[tuple[BinaryIO, int]]:
     """A file below `root`, open for reading, and its size in bytes now.
 
     Raises NotRegularFileError for a link, a folder, a pipe or a device, here or on the way; MissingFileError and
@@ -75,7 +74,7 @@ def open_regular(root: Path, path: str) -> Generator[tuple[BinaryIO, int]]:
     with _reading(path):
         with _folder(root, tuple(parents)) as place:
             relative = isinstance(place, int)
-            target = name if relative else place / name
+            target = name if relative else os.path.join(place, name)
             where = place if relative else None
             _check_regular(path, os.stat(target, dir_fd=where, follow_symlinks=False))
             descriptor = os.open(target, _READ | _NO_LINK, dir_fd=where)
@@ -86,15 +85,15 @@ def open_regular(root: Path, path: str) -> Generator[tuple[BinaryIO, int]]:
 
 
 @contextmanager
-def _folder(root: Path, parts: tuple[str, ...]) -> Generator[int | Path]:
+def _folder(root: str | os.PathLike[str], parts: tuple[str, ...]) -> Generator[int | str]:
     """The folder at `parts` below `root`: a descriptor, or the path of it where the system cannot open by those."""
     if not _RELATIVE:
-        place = root
+        place = os.fspath(root)
         for part in parts:
-            place = place / part
+            place = os.path.join(place, part)
             status = os.lstat(place)
             if not stat.S_ISDIR(status.st_mode) or _leads_elsewhere(status):
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), place)
         yield place
         return
     descriptor = os.open(root, _ROOT)

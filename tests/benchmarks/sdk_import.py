@@ -32,7 +32,7 @@ done, worked = time.perf_counter(), time.process_time()
 import cvae_sdk.backends.onnx
 with_backend = time.perf_counter()
 import json, sys
-heavy = sorted({"PIL", "asyncio", "concurrent.futures", "ssl", "http.client"} & set(sys.modules))
+heavy = sorted({"PIL", "asyncio", "concurrent.futures", "ssl", "http.client", "pathlib"} & set(sys.modules))
 print(json.dumps({"bare": bare - start, "own": done - bare, "cpu": worked - busy,
                   "with_backend": with_backend - bare, "heavy": heavy}))
 """

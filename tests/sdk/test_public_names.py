@@ -66,6 +66,9 @@ HEAVY = [
     "torch",
 ]
 
+SLOW = {"asyncio", "email", "http", "ipaddress", "pathlib", "ssl", "tempfile", "urllib"}
+"""Of Python's own library, each a millisecond or more."""
+
 
 def modules_after(code: str) -> set[str]:
     code += "\nimport json, sys; print(json.dumps(list(sys.modules)))"
@@ -148,6 +151,13 @@ def test_sampling_imports_neither_pillow_nor_any_heavy_library():
 
 def test_the_look_at_the_loaded_modules_would_see_one():
     assert not modules_after("import cvae_sdk.images").isdisjoint(HEAVY)
+
+
+def test_sampling_imports_of_python_s_own_library_nothing_slow_that_it_has_no_use_for():
+    bare = modules_after("import numpy, onnxruntime")
+    loaded = modules_after("import numpy, onnxruntime; from cvae_sdk import Sampler; Sampler().sample(7)")
+    assert (loaded - bare).isdisjoint(SLOW)
+    assert "pathlib" in modules_after("from cvae_sdk.artifact import locate; locate(None)")
 
 
 def test_an_artifact_is_read_without_numpy_as_where_the_wheel_is_built():

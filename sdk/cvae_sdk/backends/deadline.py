@@ -1,7 +1,9 @@
 """The time by which a call of a server must have ended, with all its requests, tries and waits.
 
-Whatever waits asks `left` again each time, so that a server that sends a byte now and then gains nothing by it. What is
-not bounded is the look-up of a host's name, which the system does for as long as it likes.
+Whatever waits asks `left` again each time, so that a server that sends a byte now and then gains nothing by it. An
+answer that is there by then is read, and one that takes longer to read than a few milliseconds is so in pieces, between
+which `left` is asked too. What is not bounded is the look-up of a host's name, which the system does for as long as it
+likes.
 """
 
 import time

@@ -4,12 +4,14 @@ A float32 is written as the decimal of the same float64, which is exact, and rea
 and then to the nearest float32. That gives back the very float32 that a server wrote, be it with 9 digits or with all.
 """
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from cvae_sdk.backends.answered_tensors import not_as_asked
+from cvae_sdk.backends.json_numbers import Numbers
 from cvae_sdk.bounded_json import parse_json
 from cvae_sdk.errors import ProtocolError
 
@@ -17,8 +19,7 @@ __all__ = ["MAX_METADATA", "MAX_NUMBERS", "bytes_of_json", "read_json", "read_li
 
 MAX_METADATA = 1 << 20
 MAX_NUMBERS = 1 << 13
-"""In one request or answer of many rows, which takes 10 ms or so to write or read; for that long no thread looks at a
-deadline."""
+"""In one request or answer of many rows, which takes a few ms to write or read."""
 
 
 def bytes_of_json(shapes: tuple[tuple[int, ...], ...]) -> int:
@@ -32,10 +33,12 @@ def bytes_of_json(shapes: tuple[tuple[int, ...], ...]) -> int:
     return 65_536 + 64 * items
 
 
-def read_json(content: bytes | bytearray, values: int, server: str) -> dict[str, Any]:
-    """The object that a body is, of at most `values` values; ProtocolError for all else."""
+def read_json(
+    content: bytes | bytearray, values: int, server: str, cut: Mapping[str, Numbers] | None = None
+) -> dict[str, Any]:
+    """The object that a body is, of at most `values` values beside those cut out of it; ProtocolError for all else."""
     try:
-        value = parse_json(bytes(content), unique=True, most_values=values)
+        value = parse_json(bytes(content), unique=True, most_values=values, cut=cut)
     except ValueError as error:
         raise ProtocolError(
             f"{server} does not answer with JSON: {' '.join(str(error).split())[:200]}",
@@ -59,7 +62,11 @@ def read_list(value: object, field: str, server: str) -> list[Any]:
 
 
 def read_tensor(value: object, field: str, shape: tuple[int, ...], server: str) -> npt.NDArray[np.float32]:
-    """A float32 tensor of numbers, nested as deep as `shape` is long."""
+    """A float32 tensor of numbers, nested as deep as `shape` is long, or cut out of the JSON before."""
+    if isinstance(value, Numbers):
+        if value.values.shape != shape:
+            raise not_as_asked(server, field, f"of shape {list(shape)}", list(value.values.shape))
+        return value.values
     items = np.array(read_list(value, field, server), dtype=object)
     if items.shape != shape:
         raise not_as_asked(server, field, f"of shape {list(shape)}", list(items.shape))
@@ -73,4 +80,6 @@ def read_tensor(value: object, field: str, shape: tuple[int, ...], server: str) 
 
 
 def _kind(value: object) -> str:
+    if isinstance(value, Numbers):
+        return "list"
     return "nothing" if value is None else type(value).__name__

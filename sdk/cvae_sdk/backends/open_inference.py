@@ -35,6 +35,7 @@ from cvae_sdk.backends.json_answer import (
     read_object,
     read_tensor,
 )
+from cvae_sdk.backends.json_numbers import Numbers, cut_numbers
 from cvae_sdk.backends.retries import Retries
 from cvae_sdk.backends.served_model import FUNCTIONS, ServedModel, numbers_of_row
 from cvae_sdk.errors import RefusedError
@@ -105,7 +106,7 @@ class OpenInference:
         head, content = self._request(function, inputs, shapes)
         bound = 4 * count_numbers(shapes) + _MAX_HEAD if self._served.binary else bytes_of_json(tuple(shapes.values()))
         answer = self._send("POST", f"{self._path(function)}/infer", [head, *content], bound, deadline)
-        return self._read(answer, shapes)
+        return self._read(answer, shapes, deadline)
 
     def close(self) -> None:
         """Give back connections."""
@@ -131,11 +132,13 @@ class OpenInference:
         values = {"inputs": tensors, "outputs": [{"name": name, **binary} for name in shapes]}
         return json.dumps(values, separators=(",", ":")).encode("ascii"), content
 
-    def _read(self, answer: Answer, shapes: Shapes) -> Arrays:
+    def _read(self, answer: Answer, shapes: Shapes, deadline: Deadline) -> Arrays:
         server = self._address.server
         head, content = self._split(answer)
         items = 2 * sum(map(math.prod, shapes.values()))
-        values = read_json(head, 4096 + (0 if self._served.binary else 2 * items), server)
+        flat_shapes = ((math.prod(shape),) for shape in shapes.values())
+        head, cut = (head, None) if content else cut_numbers(head, (*shapes.values(), *flat_shapes), deadline)
+        values = read_json(head, 4096 + (0 if self._served.binary else 2 * items), server, cut)
         arrays: dict[str, npt.NDArray[np.float32]] = {}
         for value in read_list(values.get("outputs"), "outputs", server):
             tensor = read_object(value, "outputs", server)
@@ -207,4 +210,6 @@ def _newest(versions: list[Any]) -> int:
 
 
 def _is_nested(data: object) -> bool:
+    if isinstance(data, Numbers):
+        return data.values.ndim > 1
     return isinstance(data, list) and bool(data) and isinstance(data[0], list)  # pyright: ignore[reportUnknownArgumentType]

@@ -107,7 +107,7 @@ class RemoteOptions:
         for name, value in cast("Mapping[object, object]", self.headers).items():
             if not _is_header(name):
                 raise _refusal("headers", "named with letters, digits, - or _, and none that each request has", name)
-            if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+            if not isinstance(value, str) or not re.fullmatch(_HEADER_VALUE, value):
                 raise _refusal(f"headers[{name!r}]", "printable ASCII without spaces around it", value)
         if (self.cert_file is None) != (self.key_file is None):
             missing = "cert_file" if self.cert_file is None else "key_file"
@@ -116,8 +116,8 @@ class RemoteOptions:
 
 _MOST_THREADS = 1024
 _YEAR = 366 * 24 * 3600.0
-_HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
-_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]{0,16382}[!-~])?")
+_HEADER = r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}"
+_HEADER_VALUE = r"[!-~](?:[ -~]{0,16382}[!-~])?"
 _OWN_HEADERS = frozenset(
     ("accept", "accept-encoding", "connection", "content-length", "content-type", "expect", "host", "keep-alive",
      "inference-header-content-length", "te", "trailer", "transfer-encoding", "upgrade", "user-agent")
@@ -126,7 +126,7 @@ _OWN_HEADERS = frozenset(
 
 def _is_header(name: object) -> bool:
     """Whether it may be given, and means the same to HTTP and to gRPC, where -bin marks bytes."""
-    if not isinstance(name, str) or not _HEADER.fullmatch(name):
+    if not isinstance(name, str) or not re.fullmatch(_HEADER, name):
         return False
     return name.lower() not in _OWN_HEADERS and not name.lower().endswith("-bin")
 

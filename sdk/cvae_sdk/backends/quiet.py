@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 __all__ = ["quiet_native_libraries"]
 
-_TOLD = re.compile(
+_TOLD = (
     rb"WARNING: All log messages before absl::InitializeLog\(\)"
     rb"|[IWE]0000 00:00:\d+"  # absl before it is told how to log
     rb"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWE] (tensorflow|external)/"
@@ -42,7 +42,7 @@ def quiet_native_libraries() -> Generator[None]:
             _flush()
             os.dup2(terminal, 2)
             said.seek(0)
-            kept = b"".join(line for line in said if not _TOLD.match(line))
+            kept = b"".join(line for line in said if not re.match(_TOLD, line))
             if kept:
                 os.write(terminal, kept)
             os.close(terminal)

@@ -87,6 +87,7 @@ class RemoteBackend:
             part = {name: array[rows] for name, array in inputs.items()}
             shapes = {name: output[rows].shape for name, output in outputs.items()}
             try:
+                deadline.left()
                 answer = self._server.ask(signature, part, shapes, deadline)
             except RemoteError as error:
                 if self._closed:

@@ -26,6 +26,7 @@ from cvae_sdk.backends.json_answer import (
     read_object,
     read_tensor,
 )
+from cvae_sdk.backends.json_numbers import cut_numbers, write_numbers
 from cvae_sdk.backends.retries import Retries
 from cvae_sdk.backends.served_model import FUNCTIONS, ServedModel, numbers_of_row
 from cvae_sdk.manifest_parts import Signature, TensorSpec
@@ -71,11 +72,12 @@ class TfServingRest:
     def ask(self, function: str, inputs: Arrays, shapes: Shapes, deadline: Deadline) -> Arrays:
         """One request."""
         server = self._address.server
-        request = {"signature_name": function, "inputs": {name: array.tolist() for name, array in inputs.items()}}
-        body = json.dumps(request, separators=(",", ":")).encode("ascii")
+        tensors = ",".join(f"{json.dumps(name)}:{write_numbers(array)}" for name, array in inputs.items())
+        body = f'{{"signature_name":{json.dumps(function)},"inputs":{{{tensors}}}}}'.encode("ascii")
         most = bytes_of_json(tuple(shapes.values()))
         answer = self._send("POST", f"{self._path}:predict", body, most, deadline)
-        values = read_json(answer.body, 64 + 2 * most // 64, server)
+        content, cut = cut_numbers(bytes(answer.body), shapes.values(), deadline)
+        values = read_json(content, 64 + 2 * most // 64, server, cut)
         if len(shapes) == 1 and not isinstance(values.get("outputs"), dict):
             values = {"outputs": dict.fromkeys(shapes, values.get("outputs"))}
         outputs = read_object(values.get("outputs"), "outputs", server)

@@ -161,6 +161,7 @@ ANSWERS = (
     tensor("the output has no shape", f"{IMAGE}.shape", without("shape")),
     tensor("the shape has an image too many", f"{IMAGE}.shape", lambda output: {**output, "shape": [99, 2, 3, 1]}),
     tensor("the shape is turned", f"{IMAGE}.shape", lambda output: {**output, "shape": [5, 3, 2, 1]}),
+    tensor("the shape is nested as the image is", f"{IMAGE}.shape", lambda o: {**o, "shape": [[[[1]] * 3] * 2] * 5}),
     tensor("the shape is of texts", f"{IMAGE}.shape", lambda output: {**output, "shape": ["5", "2", "3", "1"]}),
     tensor("the output has no data", f"{IMAGE}.data", without("data")),
     tensor("the data has a number too many", f"{IMAGE}.data", lambda output: {**output, "data": [*output["data"], 0.5]}),
