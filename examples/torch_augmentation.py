@@ -103,6 +103,12 @@ def measure(options: argparse.Namespace) -> Results:
     settings = {name: getattr(options, name) for name in ("artifact", "steps", "own", "own_steps")}
     results = read_results(options.json, settings) if options.json and options.json.exists() else {}
     arms = ("none", "shipped", "own") if options.own else ("none", "shipped")
+
+    def save() -> None:
+        if options.json:
+            options.json.write_text(json.dumps({"settings": settings, "accuracy": results}, indent=1) + "\n")
+
+    save()  # a folder that is not there is better told now
     with Sampler(options.artifact) as shipped:
         if shipped.classes != tuple("0123456789"):
             raise ValueError(f"the artifact must have the classes 0 to 9, got {', '.join(shipped.classes)}")
@@ -115,8 +121,7 @@ def measure(options: argparse.Namespace) -> Results:
                     told[arm].append(value)
                 last = ", ".join(f"{arm} {value:.1f} %" for arm, value in zip(arms, found, strict=True))
                 print(f"{per_class} per class, draw {draw}: {last}", file=sys.stderr, flush=True)
-                if options.json:
-                    options.json.write_text(json.dumps({"settings": settings, "accuracy": results}, indent=1) + "\n")
+                save()
     return {str(n): {arm: results[str(n)][arm][: options.draws] for arm in arms} for n in options.per_class}
 
 

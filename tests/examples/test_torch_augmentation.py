@@ -130,6 +130,7 @@ def test_a_cvae_of_the_few_digits_alone_is_trained_exported_and_sampled(tmp_path
         (["--artifact", "nobody"], "nobody"),
         (["--artifact", "fashion-mnist"], "the artifact must have the classes 0 to 9, got T-shirt/top"),
         (["--data", "no/folder"], "No such file or directory: 'no/folder/mnist-10k-images"),
+        (["--json", "no/folder/figures.json"], "No such file or directory: 'no/folder/figures.json'"),
         (["--nothing"], "unrecognized arguments: --nothing"),
     ],
 )
