@@ -6,7 +6,7 @@
 
 Each draw takes other few digits, other first weights and other samples; within a draw, classifiers differ in nothing
 but the samples: digits, first weights, steps and images a step are the same. Tested are digits that nothing here was
-trained on. --own needs cvae-train and cvae-export on the path, and about a minute for each draw.
+trained on. --own needs cvae-train and cvae-export on the path, and about two minutes a draw.
 """
 
 import argparse
