@@ -14,6 +14,9 @@ BIN := .venv/bin
 .web/.ready: .venv/.ready tools/web.sh
 	@tools/web.sh
 
+.torch/.ready: .venv/.ready tools/torch.lock tools/torch.sh
+	@tools/torch.sh
+
 demo: .venv/.ready
 	@rm -rf runs/demo artifacts/demo
 	@$(BIN)/cvae-train --preset fast --out runs/demo
@@ -25,7 +28,7 @@ demo: .venv/.ready
 	@echo "    sampler = Sampler(\"artifacts/demo\")"
 	@echo "    sampler.grid([3, 1, 4], n=8, seed=0).save(\"pi.png\")"
 
-test: .venv/.ready .triton/.ready .web/.ready
+test: .venv/.ready .triton/.ready .web/.ready .torch/.ready
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # The tests of export on the newest JAX, if there is a Python 3.12 or newer for it.
@@ -51,3 +54,5 @@ lock:
 		--custom-compile-command "make lock" - -o tools/bootstrap.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-deps --constraint requirements.lock \
 		--custom-compile-command "make lock" tools/triton.in -o tools/triton.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-deps --constraint requirements.lock \
+		--custom-compile-command "make lock" tools/torch.in -o tools/torch.lock

@@ -73,13 +73,13 @@ def test_a_forbidden_import_breaks_its_contract(house: Path, file: str, line: st
 
 def test_no_lock_or_setting_names_an_address_to_download_from() -> None:
     tools = [f"tools/{path.name}" for path in (ROOT / "tools").iterdir() if path.is_file()]
-    assert {"tools/bootstrap.lock", "tools/setup.sh", "tools/triton.lock", "tools/triton.sh"} <= set(tools)
+    assert {"tools/bootstrap.lock", "tools/setup.sh", "tools/torch.sh", "tools/triton.lock"} <= set(tools)
     for name in ("requirements.lock", "pyproject.toml", "Makefile", *tools):
         assert "://" not in (ROOT / name).read_text(), name
 
 
 def test_every_locked_package_has_hashes() -> None:
-    for name in ("requirements.lock", "tools/bootstrap.lock", "tools/triton.lock"):
+    for name in ("requirements.lock", "tools/bootstrap.lock", "tools/torch.lock", "tools/triton.lock"):
         text = (ROOT / name).read_text().replace("\\\n", " ")
         packages = [line for line in text.splitlines() if "==" in line and not line.lstrip().startswith("#")]
         assert packages

@@ -1,4 +1,4 @@
-"""tools/setup.sh and tools/triton.sh tell what is missing in one line, and install nothing then."""
+"""tools/setup.sh and its like tell what is missing in one line, and install nothing then."""
 
 import os
 import shutil
@@ -99,3 +99,35 @@ def test_a_machine_that_triton_is_not_published_for_is_told_and_is_an_error_in_c
     else:
         assert (done.returncode, done.stderr) == (0, f"setup: {reason}: the tests that start Triton are skipped\n")
         assert (checkout / ".triton" / "absent").read_text() == f"{reason}\n"
+
+
+@pytest.mark.parametrize("found_at", [1, 2, 3, None])
+def test_pytorch_is_looked_for_on_disk_then_on_its_own_index_and_last_on_pypi(
+    checkout: Path, tmp_path: Path, found_at: int | None
+) -> None:
+    log = tmp_path / "log"
+    for folder in (".venv/bin", "installed", "made"):
+        (checkout / folder).mkdir(parents=True)
+    python_that(checkout / "made", "echo installed")
+    answer = f"""
+case "$*" in
+    *_base_executable*) echo "$0" ;;
+    *"uv venv"*) mkdir -p .torch/bin && cp made/python .torch/bin/python ;;
+    *torch==*) echo "$*" >>"{log}" && [ "$(wc -l <"{log}")" = {found_at} ] ;;
+esac"""
+    python_that(checkout / ".venv" / "bin", answer)
+    done = subprocess.run(
+        ["/bin/sh", checkout / "tools" / "torch.sh"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    tried = log.read_text().splitlines()
+    on_disk, *elsewhere = tried
+    assert len(tried) == (found_at or 3)
+    assert "--no-index --no-deps torch==2.13.0+cpu" in on_disk
+    assert ["--torch-backend cpu" in line for line in elsewhere] == [True, False][: len(elsewhere)]
+    assert ("about 3 GB" in done.stdout) == (len(tried) == 3)
+    if found_at:
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (checkout / "installed" / "cvae-sdk.pth").read_text() == f"{checkout / 'sdk'}\n"
+    else:
+        assert (done.returncode, done.stderr) == (1, "setup: cannot install PyTorch 2.13.0; see above\n")
+    assert (checkout / ".torch" / ".ready").exists() == bool(found_at)
