@@ -32,7 +32,7 @@ test: .venv/.ready .triton/.ready .web/.ready .torch/.ready
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # The tests of export on the newest JAX, if there is a Python 3.12 or newer for it.
-test-latest: .venv/.ready .triton/.ready
+test-latest: .venv/.ready .triton/.ready .web/.ready
 	@tools/test_latest.sh --numprocesses 2 --dist loadfile
 
 check: .venv/.ready
