@@ -111,7 +111,7 @@ def measure_stops(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = {"kills": measure_kills, "stops": measure_stops}
-    parser.add_argument("parts", nargs="*", choices=[*parts, []], default=list(parts))
+    parser.add_argument("parts", nargs="*", choices=[*parts, []])  # argparse wants the empty list among them
     parser.add_argument("--total", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--shard-size", type=int, default=16_384)
@@ -121,7 +121,7 @@ def main() -> None:
     library(quiet=True)
     with tempfile.TemporaryDirectory(prefix="bulk-") as work:
         options.work = Path(work)
-        for part in options.parts:
+        for part in options.parts or parts:
             parts[part](options)
 
 
