@@ -1,7 +1,9 @@
 """What a process holds while a Sampler works: memory, descriptors, threads; and whether that grows.
 
 Mixed load is every kind of call, of several threads, for so many seconds; it is measured at half time and at the end,
-both times when the threads stand still. A leak is planted by keeping a little of each call: the same check must see it.
+both times when the threads stand still. Before it, all threads make each kind of call at the same moment, at its
+largest: what a runtime's allocators take for that they keep, and else it would be taken whenever chance first has them
+meet. A leak is planted by keeping a little of each call: the same check must see it.
 """
 
 import gc
@@ -9,17 +11,22 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from cvae_sdk import Sampler
 
 __all__ = ["Growth", "bytes_of_a_cycle", "differing_calls", "mixed_load"]
+
+MEETINGS = 20
+"""Times that all threads make each kind of call at once."""
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -47,10 +54,17 @@ def held() -> Held:
     return Held(pages * os.sysconf("SC_PAGE_SIZE"), len(list(Path("/proc/self/fd").iterdir())), threads)
 
 
-def one_call(sampler: Sampler, rng: random.Random) -> object:
-    """Of a random kind."""
+class Largest(random.Random):
+    """Takes the last of a choice, which is the largest."""
+
+    def choice(self, seq: Sequence[_T]) -> _T:
+        return seq[-1]
+
+
+def kinds_of_call(sampler: Sampler, rng: random.Random) -> list[Callable[[], object]]:
+    """One of each, with arguments by chance."""
     label, seed = rng.randrange(len(sampler.classes)), rng.getrandbits(64)
-    kinds: list[Callable[[], object]] = [
+    return [
         lambda: sampler.sample(label, rng.choice([1, 2, 16, 64, 700]), seed=seed),
         lambda: sampler.sample([0, label], seed=seed, temperature=rng.random(), truncation=2.0, output="float32"),
         lambda: sampler.sample(label, 4, seed=seed, output="png"),
@@ -63,7 +77,6 @@ def one_call(sampler: Sampler, rng: random.Random) -> object:
         lambda: refused(lambda: sampler.sample(-1)),
         lambda: refused(lambda: sampler.decode(np.zeros((1, 1), np.float32), [0])),
     ]
-    return rng.choice(kinds)()
 
 
 def refused(call: Callable[[], object]) -> str:
@@ -75,16 +88,23 @@ def refused(call: Callable[[], object]) -> str:
 
 
 def mixed_load(sampler: Sampler, seconds: float, threads: int = 4, leak: int = 0) -> Growth:
-    """After a warm-up of a quarter of the time, two halves; `leak` bytes of each call are kept."""
+    """After the meetings and a warm-up of a quarter of the time, two halves; `leak` bytes of each call are kept."""
     kept: list[bytes] = []
     with ThreadPoolExecutor(threads) as pool:
         gate = threading.Barrier(threads)
+
+        def meet(number: int) -> None:
+            rng = Largest(number)
+            for _ in range(MEETINGS):
+                for kind in range(len(kinds_of_call(sampler, rng))):
+                    gate.wait()
+                    kinds_of_call(sampler, rng)[kind]()
 
         def work(number: int, until: float) -> int:
             gate.wait()  # so that every thread has its part of each stretch
             rng, calls = random.Random(number), 0
             while time.monotonic() < until:
-                one_call(sampler, rng)
+                rng.choice(kinds_of_call(sampler, rng))()
                 calls += 1
                 if leak:
                     kept.append(os.urandom(leak))
@@ -94,6 +114,7 @@ def mixed_load(sampler: Sampler, seconds: float, threads: int = 4, leak: int = 0
             until = time.monotonic() + length
             return sum(pool.map(lambda number: work(100 * part + number, until), range(threads)))
 
+        list(pool.map(meet, range(threads)))
         stretch(0, seconds / 4)
         stretch(1, seconds / 2)
         before = held()
