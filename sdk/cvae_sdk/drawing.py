@@ -59,7 +59,7 @@ def draw_batches(
                 shared.end()
                 raise
 
-        model.spread(workers, work, range(workers))
+        model.spread(workers, work)
     return batches
 
 

@@ -148,9 +148,9 @@ class Manifest:
         each signature ships these signatures' files instead, and its `path` is the first of them; a format that holds
         its signatures together is shipped whole.
         """
-        kept = {name: _cut(name, self.formats[name], signatures) for name in formats}
         from pathlib import PurePosixPath  # takes a sixth of the time that the package takes to import
 
+        kept = {name: _cut(name, self.formats[name], signatures) for name in formats}
         roots = tuple(PurePosixPath(form.path) for form in kept.values())
         cut = {path for form in kept.values() for paths in (form.files or {}).values() for path in paths}
         wanted = {*extra_files, *(cut if signatures is not None else ())}

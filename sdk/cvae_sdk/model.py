@@ -8,8 +8,8 @@ same.
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
 from cvae_sdk.artifact import SHIPPED, Artifact, folder_of
 from cvae_sdk.backends import Arrays, Backend, open_backend
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["Model", "Place"]
-
-_T = TypeVar("_T")
 
 Place = str | os.PathLike[str] | None
 """Of an artifact: its folder, or a shipped one's name, the default's for None; or the address of a server's model."""
@@ -76,8 +74,8 @@ class Model:
         """A backend for many calls at the same time, and how many of them pay."""
         return self._running().side_by_side()
 
-    def spread(self, workers: int, call: Callable[[_T], object], items: Iterable[_T]) -> None:
-        """Make a call for each item, by so many threads, which are kept until the model is closed."""
+    def spread(self, workers: int, call: Callable[[int], object]) -> None:
+        """Make so many calls, each with its number, in threads that are kept until the model is closed."""
         with self._lock:
             self._check_open()
             if self._workers is None:
@@ -85,7 +83,7 @@ class Model:
 
                 self._workers = ThreadPoolExecutor(workers, thread_name_prefix="cvae")
             # While the lock is held, so that close comes after all calls are under way or before any.
-            results = self._workers.map(call, items)
+            results = self._workers.map(call, range(workers))
         for _ in results:
             pass
 

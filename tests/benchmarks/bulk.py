@@ -21,11 +21,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from bulk_run import SEED, BulkRun
+from bulk_run import SEED, BulkRun, run_parts
 
 from cvae_sdk import Sampler
 from cvae_sdk.backends.options import OnnxOptions
-from cvae_sdk.bulk.cluster import library
 from cvae_sdk.shards import StreamSpec, plan_shards, write_shard
 
 
@@ -116,18 +115,8 @@ def measure_scale(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"speed": measure_speed, "scale": measure_scale}
-    parser.add_argument("parts", nargs="*", choices=[*parts, []])  # argparse wants the empty list among them
-    parser.add_argument("--total", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--shard-size", type=int, default=16_384)
-    options = parser.parse_args()
-    library(quiet=True)
-    with tempfile.TemporaryDirectory(prefix="bulk-") as work:
-        options.work = Path(work)
-        for part in options.parts or parts:
-            parts[part](options)
+    run_parts(parser, {"speed": measure_speed, "scale": measure_scale})
 
 
 if __name__ == "__main__":

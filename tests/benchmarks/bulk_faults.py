@@ -22,10 +22,9 @@ import threading
 import time
 from pathlib import Path
 
-from bulk_run import SEED, BulkRun, digest_of
+from bulk_run import SEED, BulkRun, digest_of, run_parts
 
 from cvae_sdk.bulk import Done
-from cvae_sdk.bulk.cluster import library
 
 CVAE = Path(sys.executable).with_name("cvae")
 
@@ -110,19 +109,9 @@ def measure_stops(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"kills": measure_kills, "stops": measure_stops}
-    parser.add_argument("parts", nargs="*", choices=[*parts, []])  # argparse wants the empty list among them
-    parser.add_argument("--total", type=int, default=1_000_000)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--shard-size", type=int, default=16_384)
     parser.add_argument("--random-seed", type=int, default=0)
     parser.add_argument("--assumed-speed", type=float, default=30_000.0, help="images/s, for the times of stops")
-    options = parser.parse_args()
-    library(quiet=True)
-    with tempfile.TemporaryDirectory(prefix="bulk-") as work:
-        options.work = Path(work)
-        for part in options.parts or parts:
-            parts[part](options)
+    run_parts(parser, {"kills": measure_kills, "stops": measure_stops})
 
 
 if __name__ == "__main__":

@@ -2,16 +2,18 @@
 
 import argparse
 import hashlib
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from cvae_sdk.bulk import Done, write_shards
+from cvae_sdk.bulk.cluster import library
 
-__all__ = ["SEED", "BulkRun", "digest_of"]
+__all__ = ["SEED", "BulkRun", "digest_of", "run_parts"]
 
 SEED = 0
 
@@ -90,3 +92,17 @@ def digest_of(folder: Path) -> str:
     """One hash of all files' hashes, from the bytes on the disk."""
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in sorted(folder.iterdir())]
     return hashlib.sha256("\n".join(sums).encode()).hexdigest()
+
+
+def run_parts(parser: argparse.ArgumentParser, parts: Mapping[str, Callable[[argparse.Namespace], None]]) -> None:
+    """Of a benchmark: read its arguments, and measure the parts that are asked for, in a folder `work` of their own."""
+    parser.add_argument("parts", nargs="*", choices=[*parts, []])  # argparse wants the empty list among them
+    parser.add_argument("--total", type=int, default=1_000_000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--shard-size", type=int, default=16_384)
+    options = parser.parse_args()
+    library(quiet=True)
+    with tempfile.TemporaryDirectory(prefix="bulk-") as work:
+        options.work = Path(work)
+        for part in options.parts or parts:
+            parts[part](options)

@@ -36,9 +36,9 @@ class Model:
     def side_by_side(self):
         return self, self.workers
 
-    def spread(self, workers, call, items):
+    def spread(self, workers, call):
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(call, items))
+            list(pool.map(call, range(workers)))
 
 
 class Latents:
